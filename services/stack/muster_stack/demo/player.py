@@ -97,9 +97,7 @@ class Player:
 
 
 def _opened(frame: session_service_pb2.WatchSessionResponse) -> Iterator[block_pb2.Block]:
-    yield from (
-        block for block in frame.snapshot.blocks if block.status == block_pb2.BLOCK_STATUS_ACTIVE
-    )
+    yield from (block for block in frame.snapshot.blocks if block.status == block_pb2.BLOCK_STATUS_ACTIVE)
     for event in frame.events.events:
         if event.HasField("block_activated"):
             yield event.block_activated.block
