@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from muster.scoring.v1 import answer_pb2, board_service_pb2, round_service_pb2, rules_pb2
 from muster.session.v1 import block_pb2, block_service_pb2, session_pb2, session_service_pb2
@@ -13,13 +13,28 @@ from muster_kit.ids import new_id
 
 from muster_stack.demo.client import Client, Metadata, bearer, follow
 
-_FORMATS = {
+_FORMATS: Final = {
     ".gift": block_service_pb2.QUESTION_FORMAT_GIFT,
     ".txt": block_service_pb2.QUESTION_FORMAT_AIKEN,
     ".aiken": block_service_pb2.QUESTION_FORMAT_AIKEN,
     ".csv": block_service_pb2.QUESTION_FORMAT_CSV,
 }
-_TOP = 10
+_TOP: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionFile:
+    """A question file in memory; `format` is a QuestionFormat of the contract."""
+
+    name: str
+    format: block_service_pb2.QuestionFormat
+    content: bytes
+
+    @classmethod
+    def read(cls, path: Path) -> "QuestionFile":
+        """Read `path`; the ending of its name tells the format. Raises OSError."""
+        file_format = _FORMATS.get(path.suffix.lower(), block_service_pb2.QUESTION_FORMAT_GIFT)
+        return cls(path.stem, file_format, path.read_bytes())
 
 
 @dataclass(slots=True)
@@ -54,7 +69,7 @@ class Host:
         self.knowledge: dict[str, answer_pb2.AnswerKey] = {}
 
     async def prepare(
-        self, questions: Path, *, title: str, blocks: int, time_limit: timedelta, players: int
+        self, questions: QuestionFile, *, title: str, blocks: int, time_limit: timedelta, players: int
     ) -> str:
         """Make the session, import `blocks` questions (0: all), open the lobby; gives the join code."""
         settings = session_pb2.SessionSettings(
@@ -76,8 +91,8 @@ class Host:
             block_service_pb2.ImportBlocksRequest(
                 request_id=new_id(),
                 session_id=self._session_id,
-                format=_FORMATS.get(questions.suffix.lower(), block_service_pb2.QUESTION_FORMAT_GIFT),
-                content=questions.read_bytes(),
+                format=questions.format,
+                content=questions.content,
                 max_blocks=blocks,
             ),
             metadata=self._metadata,

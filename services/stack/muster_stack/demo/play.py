@@ -5,12 +5,11 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from muster.session.v1 import block_pb2
 
-from muster_stack.demo.host import Host, Stage
+from muster_stack.demo.host import Host, QuestionFile, Stage
 from muster_stack.demo.player import Player
 from muster_stack.demo.screen import Screen
 
@@ -27,7 +26,7 @@ _JOIN_SPREAD_SECONDS = 1.5
 class Quiz:
     """What to play: `blocks` 0 for all questions; `pace` is the time limit of a question in seconds."""
 
-    questions: Path
+    questions: QuestionFile
     players: int
     blocks: int
     pace: float
@@ -70,7 +69,7 @@ async def play(
     try:
         code = await host.prepare(
             quiz.questions,
-            title=quiz.questions.stem.replace("-", " ").replace("_", " ").title(),
+            title=quiz.questions.name.replace("-", " ").replace("_", " ").title(),
             blocks=quiz.blocks,
             time_limit=timedelta(seconds=max(1.0, quiz.pace)),
             players=quiz.players,
