@@ -1,0 +1,185 @@
+"""One embedded server as a direct child: locked, logged, known to answer, gone when its parent is."""
+
+import asyncio
+import fcntl
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TextIO
+
+from muster_stack.embedded import child
+from muster_stack.embedded.identity import Identity
+from muster_stack.problem import Problem, disk_full
+
+_LOG_BYTES_KEPT = 8 * 1024 * 1024
+_POLL_SECONDS = 0.02
+_NO_ROOM = "No space left on device"
+# PostgreSQL's answer to us while it recovers: FATAL for the connection, not for the server.
+_STARTING = "the database system is starting up"
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How to start a program: what it is, who it runs as, what it gets when this process dies."""
+
+    arguments: Sequence[str | Path]
+    identity: Identity
+    death_signal: signal.Signals
+    environment: Mapping[str, str]
+
+    def command(self) -> list[str]:
+        """The command line, by way of the exec shim."""
+        shim = [sys.executable, "-I", "-S", child.__file__, str(os.getpid())]
+        return [*shim, str(int(self.death_signal)), self.identity.name, *map(str, self.arguments)]
+
+    async def spawn(self, **streams: Any) -> asyncio.subprocess.Process:
+        """Start it in a session of its own, so that Ctrl-C in the terminal reaches this process alone.
+
+        Call it from a thread that lives as long as the child shall: the kernel takes the end of the
+        thread that forked for the end of the parent.
+        """
+        return await asyncio.create_subprocess_exec(
+            *self.command(),
+            stdin=asyncio.subprocess.DEVNULL,
+            env=dict(self.environment),
+            cwd="/",
+            start_new_session=True,
+            **streams,
+        )
+
+
+class Daemon:
+    """A server process and the lock file that all its processes hold open.
+
+    The lock is handed down to the server, so it is free exactly when the last of its processes is gone,
+    be they of this run or of a killed earlier one.
+    """
+
+    def __init__(self, name: str, *, lock: Path, log: Path) -> None:
+        self.name = name
+        self._lock = lock
+        self._log = log
+        self._log_start = 0
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        running = self._process is not None and self._process.returncode is None
+        return self._process.pid if self._process and running else None
+
+    async def start(
+        self,
+        launch: Launch,
+        *,
+        clear: Callable[[], None],
+        answers: Callable[[], Awaitable[bool]],
+        patience: timedelta = timedelta(seconds=60),
+    ) -> None:
+        """Start the server and return once it answers.
+
+        `clear` runs while no process of the server can exist. Raises Problem with the server's own last
+        words when it ends instead, or when it does not answer in time.
+        """
+        lock = await self._locked(timedelta(seconds=30))
+        try:
+            clear()
+            with self._open_log() as log:
+                self._process = await launch.spawn(stdout=log, stderr=log, pass_fds=(lock,))
+        finally:
+            os.close(lock)
+        try:
+            async with asyncio.timeout(patience.total_seconds()):
+                await self._until(answers, self._process)
+        except TimeoutError:
+            raise Problem(
+                f"{self.name} does not answer after {patience.seconds} s; see {self._log}."
+            ) from None
+
+    async def wait(self) -> int:
+        """Wait for the server to end and return its exit code (negative: the signal)."""
+        return await self._process.wait() if self._process else 0
+
+    async def stop(self, *steps: tuple[signal.Signals, float]) -> None:
+        """Send each signal and wait so many seconds for the end of all processes, until there is one."""
+        if self._process is None:
+            return
+        for step, seconds in (*steps, (signal.SIGKILL, 10.0)):
+            self.send(step)
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._process.wait()
+                    os.close(await self._locked(timedelta(seconds=seconds)))
+                break
+            except TimeoutError:
+                continue
+        self._process = None
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the server's first process, if it runs."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(number)
+
+    def last_words(self) -> str:
+        """Why it ended, as far as its log tells: one sentence."""
+        lines = [line for line in self._said() if _STARTING not in line]
+        if any(_NO_ROOM in line for line in lines[-20:]):
+            return disk_full(self._log.parent)
+        telling = [
+            line for line in lines if any(word in line for word in ("FATAL", "PANIC", "rror", "refused"))
+        ]
+        said = (telling or lines or ["it left no message"])[-1].strip().rstrip(".")
+        return f"{self.name} does not start: {said} (see {self._log})."
+
+    async def _until(
+        self, answers: Callable[[], Awaitable[bool]], process: asyncio.subprocess.Process
+    ) -> None:
+        while not await answers():
+            if process.returncode is not None:
+                raise Problem(self.last_words())
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _locked(self, patience: timedelta) -> int:
+        """An open descriptor that holds the lock; waits for remnants of an earlier run to end."""
+        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            async with asyncio.timeout(patience.total_seconds()):
+                while not _try_lock(descriptor):
+                    await asyncio.sleep(_POLL_SECONDS)
+        except TimeoutError:
+            os.close(descriptor)
+            raise Problem(
+                f"{self.name} of an earlier run has not ended yet; try again in a moment."
+            ) from None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _open_log(self) -> TextIO:
+        if self._log.exists() and self._log.stat().st_size > _LOG_BYTES_KEPT:
+            self._log.replace(self._log.with_suffix(".log.1"))
+        log = self._log.open("a")
+        self._log_start = log.tell()
+        return log
+
+    def _said(self) -> list[str]:
+        """The last lines that the server logged since it was started."""
+        try:
+            with self._log.open("rb") as log:
+                log.seek(max(self._log_start, log.seek(0, os.SEEK_END) - 8192))
+                return log.read().decode(errors="replace").splitlines()
+        except FileNotFoundError:
+            return []
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

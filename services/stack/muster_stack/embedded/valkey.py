@@ -1,0 +1,98 @@
+"""The embedded Valkey: append-only file on, password required, run as a direct child."""
+
+import asyncio
+import signal
+from pathlib import Path
+from urllib.parse import quote
+
+from muster_stack.embedded.binaries import valkey_program
+from muster_stack.embedded.daemon import Daemon, Launch
+from muster_stack.embedded.identity import Identity
+
+_ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"}
+_CONFIGURATION = """\
+port 0
+unixsocket {socket}
+unixsocketperm 700
+dir {data}
+requirepass {password}
+daemonize no
+always-show-logo no
+databases 16
+maxmemory-policy noeviction
+save ""
+appendonly yes
+# At most a second is lost when the machine crashes; nothing acknowledged lives here alone.
+appendfsync everysec
+"""
+
+
+class Valkey:
+    """One Valkey in `home`/data, reached through a socket in `sockets`."""
+
+    name = "Valkey"
+
+    def __init__(self, *, home: Path, sockets: Path, log: Path, password: str, identity: Identity) -> None:
+        self._home = home
+        self._data = home / "data"
+        self._socket = sockets / "valkey.sock"
+        self._password = password
+        self._identity = identity
+        self._daemon = Daemon(self.name, lock=home.with_suffix(".lock"), log=log)
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        return self._daemon.pid
+
+    @property
+    def url(self) -> str:
+        """The address, password included."""
+        return f"unix://:{quote(self._password, safe='')}@{self._socket}?db=0"
+
+    async def start(self) -> None:
+        """Start it and return once it answers PING, its append-only file loaded."""
+        self._data.mkdir(mode=0o700, exist_ok=True)
+        configuration = self._home / "valkey.conf"
+        configuration.touch(mode=0o600)
+        configuration.write_text(
+            _CONFIGURATION.format(socket=self._socket, data=self._data, password=self._password)
+        )
+        self._identity.take(self._home)
+        for path in (self._data, configuration):
+            self._identity.give(path)
+        # Told to end, it writes what is buffered and goes at once.
+        launch = Launch([valkey_program(), configuration], self._identity, signal.SIGTERM, _ENVIRONMENT)
+        await self._daemon.start(launch, clear=self._clear_stale, answers=self._answers)
+
+    async def wait(self) -> int:
+        """Wait for its end and return its exit code."""
+        return await self._daemon.wait()
+
+    async def stop(self) -> None:
+        """Stop it cleanly."""
+        await self._daemon.stop((signal.SIGTERM, 10.0))
+
+    def kill(self) -> None:
+        """Kill it as a crash would."""
+        self._daemon.send(signal.SIGKILL)
+
+    def last_words(self) -> str:
+        """Why it ended, as far as its log tells."""
+        return self._daemon.last_words()
+
+    async def _answers(self) -> bool:
+        try:
+            async with asyncio.timeout(5):
+                reader, writer = await asyncio.open_unix_connection(self._socket)
+                try:
+                    writer.write(f"AUTH {self._password}\r\nPING\r\n".encode())
+                    replies = [await reader.readline(), await reader.readline()]
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError):
+            return False
+        return replies == [b"+OK\r\n", b"+PONG\r\n"]
+
+    def _clear_stale(self) -> None:
+        self._socket.unlink(missing_ok=True)

@@ -1,0 +1,129 @@
+"""The embedded stores that every test shares, and fresh databases in them."""
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from muster_stack.embedded.postgres import Postgres
+from muster_stack.embedded.stores import DATABASE, Stores, running_stores
+from muster_stack.embedded.valkey import Valkey
+from muster_stack.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseUrls:
+    """One database, as each role reaches it."""
+
+    name: str
+    admin_url: str
+    owner_url: str
+    app_url: str
+    writer_url: str
+
+
+class TestStores:
+    """The running stores; `postgres` and `valkey` can be stopped, killed and started by a test.
+
+    Whoever stops one starts it again before the test ends.
+    """
+
+    __test__ = False
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._numbers = itertools.count(1)
+        self._templates: dict[str, str] = {}
+        main = self.urls(DATABASE)
+        self.admin_url, self.owner_url = main.admin_url, main.owner_url
+        self.app_url, self.writer_url = main.app_url, main.writer_url
+        self.redis_url = stores.redis_url
+        self.role_passwords = stores.role_passwords
+
+    @property
+    def postgres(self) -> Postgres:
+        """`await stop()`, `kill()`, `await wait()`, `await start()`."""
+        return self._stores.postgres
+
+    @property
+    def valkey(self) -> Valkey:
+        """`await stop()`, `kill()`, `await wait()`, `await start()`."""
+        return self._stores.valkey
+
+    def urls(self, name: str) -> DatabaseUrls:
+        """The addresses of a database."""
+        stores = self._stores
+        return DatabaseUrls(
+            name,
+            stores.admin_url(name),
+            stores.owner_url(name),
+            stores.app_url(name),
+            stores.writer_url(name),
+        )
+
+    async def create_database(self, template: str = "template1") -> DatabaseUrls:
+        """A new database that muster_owner owns, copied from `template`, which nobody may be connected to."""
+        name = f"test_{next(self._numbers)}"
+        await self._administer(f'CREATE DATABASE "{name}" OWNER muster_owner TEMPLATE "{template}"')
+        return self.urls(name)
+
+    async def copy_of(self, key: str, prepare: Callable[[DatabaseUrls], Awaitable[None]]) -> DatabaseUrls:
+        """A new database as `prepare` (migrations, say) left it; it runs once a session for each `key`."""
+        if key not in self._templates:
+            made = await self.create_database()
+            await prepare(made)
+            self._templates[key] = made.name
+        return await self.create_database(self._templates[key])
+
+    async def drop_database(self, database: DatabaseUrls) -> None:
+        """Drop a database, cutting who is still connected."""
+        await self._administer(f'DROP DATABASE IF EXISTS "{database.name}" WITH (FORCE)')
+
+    async def _administer(self, statement: str) -> None:
+        connection = await asyncpg.connect(self._stores.admin_url())
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+@pytest.fixture(scope="session")
+def short_path() -> Iterator[Path]:
+    """A directory whose path is short enough for sockets in it."""
+    directory = Path(tempfile.mkdtemp(prefix="muster-test-"))
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+async def stores(short_path: Path) -> AsyncIterator[TestStores]:
+    """PostgreSQL and Valkey for the whole run; they die with this process, however it ends."""
+    state = State(short_path / "state")
+    state.prepare()
+    with state.locked():
+        async with running_stores(state) as running:
+            await _create_roles(running)
+            yield TestStores(running)
+
+
+@pytest.fixture(scope="module")
+async def database(stores: TestStores) -> AsyncIterator[DatabaseUrls]:
+    """An empty database for one test module."""
+    urls = await stores.create_database()
+    yield urls
+    await stores.drop_database(urls)
+
+
+async def _create_roles(running: Stores) -> None:
+    connection = await asyncpg.connect(running.admin_url())
+    try:
+        for role, password in running.role_passwords.items():
+            await connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+        await connection.execute(f"CREATE DATABASE {DATABASE} OWNER muster_owner")
+    finally:
+        await connection.close()
