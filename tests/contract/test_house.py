@@ -18,6 +18,13 @@ CHECKS = {
     "import-linter": [BIN / "lint-imports"],
     "buf lint": [BIN / "buf", "lint"],
     "buf format": [BIN / "buf", "format", "--diff", "--exit-code", "--path", "protos/muster"],
+    "hadolint": [BIN / "hadolint", "deploy/Dockerfile"],
+    "compose schema": [
+        BIN / "check-jsonschema",
+        "--builtin-schema",
+        "vendor.compose-spec",
+        "deploy/compose.yaml",
+    ],
     "buf breaking": [BIN / "buf", "breaking", "--against", "tests/contract/baseline.binpb"],
 }
 
