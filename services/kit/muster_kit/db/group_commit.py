@@ -1,0 +1,134 @@
+"""Makes one batch of everything that arrives while the last batch is on its way."""
+
+import asyncio
+import contextvars
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+from muster_kit.errors import MusterError, Reason
+
+I = TypeVar("I")  # noqa: E741 - I for item, R for result: one item, one result
+R = TypeVar("R")
+
+_FULL_RETRY_AFTER = timedelta(seconds=1)
+
+
+class GroupCommit(Generic[I, R]):
+    """Hands items to `flush` in batches, one batch at a time, in the order they arrived.
+
+    There is no timer: the first item leaves at once, those that arrive meanwhile are the next
+    batch. So a batch is as large as the load asks for, and an idle caller waits for nobody.
+
+    `flush` returns one outcome an item; an exception among them is raised to that item's caller
+    alone, one that `flush` raises goes to all of the batch. A caller that is cancelled while it
+    waits is left out; one that is cancelled later changes nothing for the others.
+    """
+
+    def __init__(
+        self,
+        flush: Callable[[Sequence[I]], Awaitable[Sequence[R | BaseException]]],
+        *,
+        max_items: int = 256,
+        max_waiting: int = 8192,
+        on_idle: Callable[[], None] | None = None,
+    ) -> None:
+        """`on_idle` is called whenever nothing is left to do, so that its owner may drop this."""
+        self._flush = flush
+        self._max_items = max_items
+        self._max_waiting = max_waiting
+        self._on_idle = on_idle
+        self._waiting: deque[tuple[I, asyncio.Future[R]]] = deque()
+        self._drainer: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def submit(self, item: I) -> R:
+        """Return the item's result once its batch is done.
+
+        Raises RATE_LIMITED when too many items wait already, DRAINING after `close`.
+        """
+        return await self.put(item)
+
+    def put(self, item: I) -> asyncio.Future[R]:
+        """Like `submit`, for who does not wait at once, or at all."""
+        if self._closed:
+            raise MusterError(Reason.DRAINING)
+        if len(self._waiting) >= self._max_waiting:
+            raise MusterError(
+                Reason.RATE_LIMITED, retry_after=_FULL_RETRY_AFTER, detail="group commit is full"
+            )
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[R] = loop.create_future()
+        self._waiting.append((item, future))
+        if self._drainer is None:
+            # In a context of its own: what is bound to the first caller's, such as its call id, is
+            # not the others'.
+            self._drainer = loop.create_task(self._drain(), context=contextvars.Context())
+        return future
+
+    async def close(self) -> None:
+        """Refuse new items and wait until the last batch is done."""
+        self._closed = True
+        if self._drainer is not None:
+            # Unlike awaiting the task, this leaves it running when who closes is cancelled.
+            await asyncio.wait({self._drainer})
+
+    async def _drain(self) -> None:
+        try:
+            while self._waiting:
+                if batch := self._next_batch():
+                    await self._flush_batch(batch)
+        finally:
+            # Without an await since the last look at `_waiting`: an item put from here on starts a
+            # new drainer. Items are left only when this task was cancelled, as at the loop's end.
+            self._drainer = None
+            while self._waiting:
+                self._waiting.popleft()[1].cancel()
+            if self._on_idle is not None:
+                self._on_idle()
+
+    def _next_batch(self) -> list[tuple[I, asyncio.Future[R]]]:
+        batch: list[tuple[I, asyncio.Future[R]]] = []
+        while self._waiting and len(batch) < self._max_items:
+            entry = self._waiting.popleft()
+            if not entry[1].done():
+                batch.append(entry)
+        return batch
+
+    async def _flush_batch(self, batch: Sequence[tuple[I, asyncio.Future[R]]]) -> None:
+        for (_, future), outcome in zip(batch, await self._outcomes(batch), strict=True):
+            if future.done():
+                continue
+            if isinstance(outcome, BaseException):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+    async def _outcomes(self, batch: Sequence[tuple[I, asyncio.Future[R]]]) -> Sequence[R | BaseException]:
+        try:
+            outcomes = await self._flush([item for item, _ in batch])
+        except asyncio.CancelledError as error:
+            if is_being_cancelled():
+                for _, future in batch:
+                    future.cancel()
+                raise
+            return [cancelled_inside(error)] * len(batch)
+        except Exception as error:  # noqa: BLE001 - it is raised again, in each caller
+            return [error] * len(batch)
+        if len(outcomes) != len(batch):
+            return [RuntimeError(f"{len(outcomes)} outcomes for {len(batch)} items")] * len(batch)
+        return outcomes
+
+
+def is_being_cancelled() -> bool:
+    """Whether a CancelledError is for the running task, and not from something that it awaited."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def cancelled_inside(error: asyncio.CancelledError) -> RuntimeError:
+    """Return the error to report instead: as it is, it would look as if the caller had been cancelled."""
+    failure = RuntimeError("something that was awaited was cancelled")
+    failure.__cause__ = error
+    return failure

@@ -1,0 +1,55 @@
+"""What a command of a room sees of its transaction."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from muster_kit.db.deadline_rows import Deadline, put_deadline, remove_claimed, remove_deadline
+from muster_kit.db.engine import Transaction
+from muster_kit.db.tables import RoomTables
+
+EncodeEvent = Callable[[object, int, datetime], bytes]
+"""Serializes an event of the service's, given its seq and its time."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RoomTransaction(Transaction):
+    """One command's part of the room's running transaction; nobody else writes the room meanwhile.
+
+    What the command did is undone if it raises. `now` never goes back from one command to the next.
+    """
+
+    room_id: str
+    tables: RoomTables
+    encode_event: EncodeEvent
+    first_seq: int
+    payloads: list[bytes] = field(default_factory=list)
+    fire_times: list[datetime] = field(default_factory=list)
+    callbacks: list[Callable[[], None]] = field(default_factory=list)
+
+    def append(self, event: object) -> int:
+        """Append an event to the room's log and return its seq."""
+        seq = self.first_seq + len(self.payloads)
+        # At once, so that an event that cannot be encoded fails the command that appended it.
+        self.payloads.append(self.encode_event(event, seq, self.now))
+        return seq
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call back once this is durable; a hint, lost when the process dies in between."""
+        self.callbacks.append(callback)
+
+    async def set_deadline(self, key: str, fire_time: datetime, payload: bytes = b"") -> None:
+        """Let something happen in this room at a time; replaces the room's deadline of that key."""
+        await put_deadline(self, self.tables.deadline, self.room_id, key, fire_time, payload)
+        self.fire_times.append(fire_time)
+
+    async def cancel_deadline(self, key: str) -> None:
+        """Let it not happen; nothing changes when there is no such deadline."""
+        await remove_deadline(self, self.tables.deadline, self.room_id, key)
+
+    async def complete_deadline(self, deadline: Deadline) -> bool:
+        """Take the deadline off the list, together with the effect that this command gives it.
+
+        False: it was set anew, cancelled, or belongs to another worker by now. Then do nothing.
+        """
+        return await remove_claimed(self, self.tables.deadline, deadline)
