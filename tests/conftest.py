@@ -9,9 +9,9 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-
+from muster_kit.db.migrate import create_roles
 from muster_stack.embedded.postgres import Postgres
-from muster_stack.embedded.stores import DATABASE, Stores, running_stores
+from muster_stack.embedded.stores import DATABASE, Stores, prepare_stores
 from muster_stack.embedded.valkey import Valkey
 from muster_stack.state import State
 
@@ -106,9 +106,13 @@ async def stores(short_path: Path) -> AsyncIterator[TestStores]:
     state = State(short_path / "state")
     state.prepare()
     with state.locked():
-        async with running_stores(state) as running:
-            await _create_roles(running)
+        running = await prepare_stores(state)
+        try:
+            await running.start()
+            await create_roles(running.admin_url(DATABASE), running.role_passwords)
             yield TestStores(running)
+        finally:
+            await running.stop()
 
 
 @pytest.fixture(scope="module")
@@ -117,13 +121,3 @@ async def database(stores: TestStores) -> AsyncIterator[DatabaseUrls]:
     urls = await stores.create_database()
     yield urls
     await stores.drop_database(urls)
-
-
-async def _create_roles(running: Stores) -> None:
-    connection = await asyncpg.connect(running.admin_url())
-    try:
-        for role, password in running.role_passwords.items():
-            await connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
-        await connection.execute(f"CREATE DATABASE {DATABASE} OWNER muster_owner")
-    finally:
-        await connection.close()

@@ -53,28 +53,23 @@ def credentials_of(directory: Path) -> Credentials:
     return Credentials.read(path)
 
 
-@dataclass(frozen=True, slots=True)
-class TicketKeys:
-    """The Ed25519 key pair of tickets, as PEM files."""
+def ticket_key_of(directory: Path) -> Path:
+    """The PEM file with the key that signs tickets, made when the state directory has none yet."""
+    path = directory / "ticket-key.pem"
+    if not path.exists():
+        write_private(path, new_ticket_key())
+    return path
 
-    private: Path
-    public: Path
 
+def new_ticket_key() -> bytes:
+    """A new Ed25519 private key as PEM."""
+    # Slow to import, and needed once in the life of a state directory.
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-def ticket_keys_of(directory: Path) -> TicketKeys:
-    """The ticket keys of a state directory, made when it has none yet."""
-    keys = TicketKeys(directory / "ticket-key.pem", directory / "ticket-public.pem")
-    if not (keys.private.exists() and keys.public.exists()):
-        from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-        key = Ed25519PrivateKey.generate()
-        pem = serialization.Encoding.PEM
-        public = key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
-        private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        write_private(keys.public, public)
-        write_private(keys.private, private)
-    return keys
+    return Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(ignored, signal.SIG_DFL)
     try:
-        os.execv(program, arguments[3:])
+        os.execv(program, arguments[3:])  # noqa: S606 - that is what this file is for
     except OSError as error:
         sys.stderr.write(f"{program} cannot be run: {error}\n")
         return PROGRAM_MISSING

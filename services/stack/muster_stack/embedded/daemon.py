@@ -9,17 +9,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from muster_stack.embedded import child
 from muster_stack.embedded.identity import Identity
-from muster_stack.problem import Problem, disk_full
+from muster_stack.embedded.log import Log
+from muster_stack.problem import Problem
 
-_LOG_BYTES_KEPT = 8 * 1024 * 1024
 _POLL_SECONDS = 0.02
-_NO_ROOM = "No space left on device"
-# PostgreSQL's answer to us while it recovers: FATAL for the connection, not for the server.
-_STARTING = "the database system is starting up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +27,7 @@ class Launch:
     identity: Identity
     death_signal: signal.Signals
     environment: Mapping[str, str]
+    directory: Path = Path("/")
 
     def command(self) -> list[str]:
         """The command line, by way of the exec shim."""
@@ -46,7 +44,7 @@ class Launch:
             *self.command(),
             stdin=asyncio.subprocess.DEVNULL,
             env=dict(self.environment),
-            cwd="/",
+            cwd=self.directory,
             start_new_session=True,
             **streams,
         )
@@ -59,11 +57,10 @@ class Daemon:
     be they of this run or of a killed earlier one.
     """
 
-    def __init__(self, name: str, *, lock: Path, log: Path) -> None:
+    def __init__(self, name: str, *, lock: Path, log: Log) -> None:
         self.name = name
         self._lock = lock
         self._log = log
-        self._log_start = 0
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -85,10 +82,15 @@ class Daemon:
         `clear` runs while no process of the server can exist. Raises Problem with the server's own last
         words when it ends instead, or when it does not answer in time.
         """
-        lock = await self._locked(timedelta(seconds=30))
+        try:
+            lock = await self._locked(30.0)
+        except TimeoutError:
+            raise Problem(
+                f"{self.name} of an earlier run has not ended yet; try again in a moment."
+            ) from None
         try:
             clear()
-            with self._open_log() as log:
+            with self._log.open() as log:
                 self._process = await launch.spawn(stdout=log, stderr=log, pass_fds=(lock,))
         finally:
             os.close(lock)
@@ -97,7 +99,7 @@ class Daemon:
                 await self._until(answers, self._process)
         except TimeoutError:
             raise Problem(
-                f"{self.name} does not answer after {patience.seconds} s; see {self._log}."
+                f"{self.name} does not answer after {patience.seconds} s; see {self._log.path}."
             ) from None
 
     async def wait(self) -> int:
@@ -113,7 +115,7 @@ class Daemon:
             try:
                 async with asyncio.timeout(seconds):
                     await self._process.wait()
-                    os.close(await self._locked(timedelta(seconds=seconds)))
+                    os.close(await self._locked(seconds))
                 break
             except TimeoutError:
                 continue
@@ -126,14 +128,7 @@ class Daemon:
 
     def last_words(self) -> str:
         """Why it ended, as far as its log tells: one sentence."""
-        lines = [line for line in self._said() if _STARTING not in line]
-        if any(_NO_ROOM in line for line in lines[-20:]):
-            return disk_full(self._log.parent)
-        telling = [
-            line for line in lines if any(word in line for word in ("FATAL", "PANIC", "rror", "refused"))
-        ]
-        said = (telling or lines or ["it left no message"])[-1].strip().rstrip(".")
-        return f"{self.name} does not start: {said} (see {self._log})."
+        return self._log.last_words(self.name)
 
     async def _until(
         self, answers: Callable[[], Awaitable[bool]], process: asyncio.subprocess.Process
@@ -143,38 +138,18 @@ class Daemon:
                 raise Problem(self.last_words())
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def _locked(self, patience: timedelta) -> int:
-        """An open descriptor that holds the lock; waits for remnants of an earlier run to end."""
+    async def _locked(self, seconds: float) -> int:
+        """An open descriptor that holds the lock; TimeoutError while processes of the server remain."""
         descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            async with asyncio.timeout(patience.total_seconds()):
-                while not _try_lock(descriptor):
+            async with asyncio.timeout(seconds):
+                # The kernel offers no event for it, short of a thread that could not be cancelled.
+                while not _try_lock(descriptor):  # noqa: ASYNC110
                     await asyncio.sleep(_POLL_SECONDS)
-        except TimeoutError:
-            os.close(descriptor)
-            raise Problem(
-                f"{self.name} of an earlier run has not ended yet; try again in a moment."
-            ) from None
         except BaseException:
             os.close(descriptor)
             raise
         return descriptor
-
-    def _open_log(self) -> TextIO:
-        if self._log.exists() and self._log.stat().st_size > _LOG_BYTES_KEPT:
-            self._log.replace(self._log.with_suffix(".log.1"))
-        log = self._log.open("a")
-        self._log_start = log.tell()
-        return log
-
-    def _said(self) -> list[str]:
-        """The last lines that the server logged since it was started."""
-        try:
-            with self._log.open("rb") as log:
-                log.seek(max(self._log_start, log.seek(0, os.SEEK_END) - 8192))
-                return log.read().decode(errors="replace").splitlines()
-        except FileNotFoundError:
-            return []
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -43,9 +43,11 @@ class Identity:
         return all(parent.stat().st_mode & 0o001 for parent in path.resolve().parents)
 
 
+OURSELVES = Identity("self", os.geteuid())
+
+
 def candidates() -> list[Identity]:
     """The identities to try, best first. PostgreSQL refuses to run as root, so root has to become less."""
-    own = os.geteuid()
-    if own != 0:
-        return [Identity("self", own)]
-    return [Identity("namespace", own), Identity(f"{NOBODY_ID}:{NOBODY_ID}", NOBODY_ID)]
+    if OURSELVES.owner_id != 0:
+        return [OURSELVES]
+    return [Identity("namespace", 0), Identity(f"{NOBODY_ID}:{NOBODY_ID}", NOBODY_ID)]

@@ -12,6 +12,7 @@ import asyncpg
 from muster_stack.embedded.binaries import postgres_program
 from muster_stack.embedded.daemon import Daemon, Launch
 from muster_stack.embedded.identity import Identity
+from muster_stack.embedded.log import Log
 from muster_stack.problem import Problem, disk_full
 
 SUPERUSER = "postgres"
@@ -49,12 +50,11 @@ class Postgres:
     name = "PostgreSQL"
 
     def __init__(
-        self, *, home: Path, sockets: Path, log: Path, password: str, identity: Identity, version: str
+        self, *, home: Path, sockets: Path, log: Log, password: str, identity: Identity, version: str
     ) -> None:
         self._home = home
         self._data = home / "data"
         self._sockets = sockets
-        self._log = log
         self._password = password
         self._identity = identity
         self._version = version
@@ -103,6 +103,15 @@ class Postgres:
     def last_words(self) -> str:
         """Why it ended, as far as its log tells."""
         return self._daemon.last_words()
+
+    async def ensure_database(self, name: str) -> None:
+        """Make the database when it does not exist."""
+        connection = await asyncpg.connect(self.url())
+        try:
+            if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
+                await connection.execute(f'CREATE DATABASE "{name}"')
+        finally:
+            await connection.close()
 
     async def _answers(self) -> bool:
         try:
@@ -167,7 +176,6 @@ class Postgres:
             raise Problem(self._refusal(output.decode(errors="replace")))
 
     def _refusal(self, output: str) -> str:
-        self._log.open("a").write(output)
         if "No space left on device" in output:
             return disk_full(self._home)
         errors = [line for line in output.splitlines() if "rror" in line or "FATAL" in line]

@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from signal import SIGKILL
 
 from muster_stack.credentials import Credentials, credentials_of
@@ -11,6 +9,7 @@ from muster_stack.embedded import child
 from muster_stack.embedded.binaries import postgres_program, valkey_program
 from muster_stack.embedded.daemon import Launch
 from muster_stack.embedded.identity import NOBODY_ID, Identity, candidates
+from muster_stack.embedded.log import Log
 from muster_stack.embedded.postgres import Postgres, version_in
 from muster_stack.embedded.valkey import Valkey
 from muster_stack.problem import Problem
@@ -43,6 +42,21 @@ class Stores:
         """The address of a database for batch writers and timers."""
         return self.postgres.url("muster_writer", self.credentials.muster_writer, database)
 
+    async def start(self) -> None:
+        """Start both and see to it that the database exists."""
+        await self.valkey.start()
+        await self.postgres.start()
+        await self.ensure_database()
+
+    async def ensure_database(self) -> None:
+        """Make the database of the services when it does not exist; PostgreSQL has to run."""
+        await self.postgres.ensure_database(DATABASE)
+
+    async def stop(self) -> None:
+        """Stop both, cleanly."""
+        await self.valkey.stop()
+        await self.postgres.stop()
+
     @property
     def redis_url(self) -> str:
         """The address of Valkey."""
@@ -71,7 +85,7 @@ async def prepare_stores(state: State) -> Stores:
     postgres = Postgres(
         home=state.postgres,
         sockets=sockets,
-        log=state.logs / "postgres.log",
+        log=Log(state.logs / "postgres.log"),
         password=credentials.postgres,
         identity=identity,
         version=version,
@@ -79,24 +93,11 @@ async def prepare_stores(state: State) -> Stores:
     valkey = Valkey(
         home=state.valkey,
         sockets=sockets,
-        log=state.logs / "valkey.log",
+        log=Log(state.logs / "valkey.log"),
         password=credentials.valkey,
         identity=identity,
     )
     return Stores(postgres=postgres, valkey=valkey, credentials=credentials)
-
-
-@asynccontextmanager
-async def running_stores(state: State) -> AsyncIterator[Stores]:
-    """Stores over `state`, started on entry and stopped on exit."""
-    stores = await prepare_stores(state)
-    try:
-        await asyncio.gather(stores.postgres.start(), stores.valkey.start())
-        yield stores
-    finally:
-        await stores.valkey.stop()
-        await stores.postgres.stop()
-        state.remove_sockets()
 
 
 async def _identify() -> tuple[Identity, str]:
@@ -114,7 +115,7 @@ async def _identify() -> tuple[Identity, str]:
             break
     if os.geteuid() == 0:
         raise Problem(
-            f"PostgreSQL may not run as root, and user namespaces are refused here while nobody may not reach "
+            "PostgreSQL may not run as root, and user namespaces are refused here while nobody may not reach "
             f"{program}: install Muster where every user can read it, or run it as an ordinary user."
         )
     raise Problem(f"The embedded PostgreSQL does not run here: {output.strip() or 'no output'}.")

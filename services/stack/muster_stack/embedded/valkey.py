@@ -8,6 +8,7 @@ from urllib.parse import quote
 from muster_stack.embedded.binaries import valkey_program
 from muster_stack.embedded.daemon import Daemon, Launch
 from muster_stack.embedded.identity import Identity
+from muster_stack.embedded.log import Log
 
 _ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"}
 _CONFIGURATION = """\
@@ -32,7 +33,7 @@ class Valkey:
 
     name = "Valkey"
 
-    def __init__(self, *, home: Path, sockets: Path, log: Path, password: str, identity: Identity) -> None:
+    def __init__(self, *, home: Path, sockets: Path, log: Log, password: str, identity: Identity) -> None:
         self._home = home
         self._data = home / "data"
         self._socket = sockets / "valkey.sock"

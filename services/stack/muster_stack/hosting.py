@@ -1,0 +1,120 @@
+"""Several services in one process, behind one server with one health and one list of revocations."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Self
+
+from muster_kit.app import ServiceApp
+from muster_kit.db.engine import Database
+from muster_kit.rpc.auth import Authenticator
+from muster_kit.rpc.health import Probe
+from muster_kit.rpc.options import server_credentials
+from muster_kit.rpc.policy import Rule
+from muster_kit.rpc.revocations import Revocations
+from muster_kit.rpc.server import AddressError, Server
+from muster_kit.settings import Settings
+from muster_kit.telemetry import metrics_server, new_registry
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+
+from muster_stack.problem import Problem
+
+
+class Host:
+    """Serves some apps while it is entered; `drain` first, so that leaving cuts nothing off."""
+
+    def __init__(self, settings: Settings, apps: Sequence[ServiceApp], *, reuse_port: bool = False) -> None:
+        """`reuse_port` lets other processes serve the same address."""
+        self._settings = settings
+        self._apps = apps
+        self._reuse_port = reuse_port
+        self._exits = AsyncExitStack()
+        self._server: Server | None = None
+        self.port = 0
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._open()
+        except BaseException:
+            await self._exits.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._exits.aclose()
+
+    async def drain(self) -> None:
+        """Take no new calls, tell streams to go elsewhere, and wait for the rest to end."""
+        await asyncio.gather(*(app.drain() for app in self._apps))
+        if self._server is not None:
+            await self._server.drain(self._settings.drain_seconds)
+
+    async def _open(self) -> None:
+        registry = new_registry()
+        redis = Redis.from_url(self._settings.redis_url)
+        self._exits.push_async_callback(redis.aclose)
+        database = Database.open(self._settings.database_url, pool_size=1)
+        self._exits.push_async_callback(database.close)
+        revocations = Revocations(redis, ticket_lifetime=self._settings.ticket_lifetime)
+        self._in_background(revocations.run(), "hear-revocations")
+        authenticator = Authenticator.from_settings(self._settings)
+        await authenticator.start()
+        for app in self._apps:
+            # Registered first: an app that fails to start half-way has things to close.
+            self._exits.push_async_callback(app.close)
+            await app.start()
+        if self._settings.metrics_listen:
+            self._exits.enter_context(metrics_server(self._settings.metrics_listen, registry))
+        self._server = self._make_server(authenticator, revocations, registry)
+        probes: dict[str, Probe] = {"postgresql": database.now, "redis": redis.ping}
+        probes |= {f"app {number}": _readiness(app) for number, app in enumerate(self._apps, 1)}
+        self._in_background(self._server.health.watch(probes), "watch-health")
+        try:
+            self.port = await self._server.start()
+        except AddressError:
+            raise Problem(
+                f"{self._settings.listen} is in use or is not an address of this machine."
+            ) from None
+        self._exits.push_async_callback(self._server.drain, 0.0)
+
+    def _make_server(
+        self, authenticator: Authenticator, revocations: Revocations, registry: CollectorRegistry
+    ) -> Server:
+        policy: dict[str, Rule] = {}
+        for app in self._apps:
+            policy |= app.policy
+        return Server(
+            [service for app in self._apps for service in app.services],
+            authenticator=authenticator,
+            policy=policy,
+            listen=self._settings.listen,
+            revocations=revocations,
+            registry=registry,
+            credentials=server_credentials(self._settings),
+            reuse_port=self._reuse_port,
+        )
+
+    def _in_background(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+
+        async def end() -> None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        self._exits.push_async_callback(end)
+
+
+def _readiness(app: ServiceApp) -> Probe:
+    async def probe() -> None:
+        if not app.ready():
+            raise NotReadyError
+
+    return probe
+
+
+class NotReadyError(Exception):
+    """A service says that it cannot answer now."""

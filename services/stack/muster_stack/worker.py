@@ -1,0 +1,78 @@
+"""The process that hosts services: one server, one port, stopped by SIGTERM after a drain.
+
+`python -m muster_stack.worker [--ready-fd N] [--shared] SERVICE…`; settings come from the environment.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import uvloop
+from muster_kit.app import BuildApp, ServiceApp
+from muster_kit.settings import Settings
+from muster_kit.telemetry import configure_logging
+
+from muster_stack.configuration import read_settings
+from muster_stack.hosting import Host
+from muster_stack.problem import Problem
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until told to stop; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="muster_stack.worker")
+    parser.add_argument("services", nargs="+")
+    parser.add_argument("--ready-fd", type=int, help="Descriptor to write a line to once serving.")
+    parser.add_argument("--shared", action="store_true", help="Other workers listen on the same port.")
+    options = parser.parse_args(arguments)
+    try:
+        settings = read_settings()
+        configure_logging(json=settings.log_json)
+        uvloop.run(serve(settings, options.services, ready_fd=options.ready_fd, shared=options.shared))
+    except Problem as problem:
+        sys.stderr.write(f"{problem}\n")
+        return 1
+    return 0
+
+
+async def serve(
+    settings: Settings, services: Sequence[str], *, ready_fd: int | None = None, shared: bool = False
+) -> None:
+    """Host `services` until SIGTERM or SIGINT; a second signal cuts the drain short."""
+    told_to_stop = _stop_signals()
+    async with Host(settings, [_build(name, settings) for name in services], reuse_port=shared) as host:
+        _say_ready(ready_fd)
+        await told_to_stop.wait()
+        told_to_stop.clear()
+        drained = asyncio.create_task(host.drain(), name="drain")
+        hurried = asyncio.create_task(told_to_stop.wait(), name="second-signal")
+        await asyncio.wait([drained, hurried], return_when=asyncio.FIRST_COMPLETED)
+        for task in (drained, hurried):
+            task.cancel()
+        await asyncio.gather(drained, hurried, return_exceptions=True)
+
+
+def _build(name: str, settings: Settings) -> ServiceApp:
+    build: BuildApp = import_module(f"muster_{name}.app").build
+    return build(settings)
+
+
+def _stop_signals() -> asyncio.Event:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    return told
+
+
+def _say_ready(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.write(descriptor, b"ready\n")
+        os.close(descriptor)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
