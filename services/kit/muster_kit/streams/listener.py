@@ -1,0 +1,134 @@
+"""The one Redis connection of a process that hears what other workers publish."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+_PING_SECONDS: Final = 5.0
+_SILENCE_SECONDS: Final = 12.0
+_RETRY_SECONDS: Final = 0.2
+_CONFIRM_SECONDS: Final = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Listener:
+    """Subscribed to whatever is wanted, as long as Redis is there; comes back by itself when it was away.
+
+    `on_message` gets (channel, data). `on_connect` is called after every connect, when all channels
+    are subscribed again: messages may have been missed.
+    """
+
+    def __init__(
+        self, redis: Redis, *, on_message: Callable[[str, bytes], None], on_connect: Callable[[], None]
+    ) -> None:
+        self.connected = False
+        self._redis = redis
+        self._on_message = on_message
+        self._on_connect = on_connect
+        self._wanted: set[str] = set()
+        self._asked: set[str] = set()
+        self._confirmed: dict[str, asyncio.Event] = {}
+        self._changed = asyncio.Event()
+
+    async def subscribe(self, channel: str) -> None:
+        """Want a channel; returns when messages are heard from now on, or soon when Redis is away."""
+        confirmed = self._confirmed.get(channel)
+        if confirmed is None:
+            confirmed = self._confirmed[channel] = asyncio.Event()
+            self._wanted.add(channel)
+            self._changed.set()
+        if self.connected and not confirmed.is_set():
+            try:
+                async with asyncio.timeout(_CONFIRM_SECONDS):
+                    await confirmed.wait()
+            except TimeoutError:
+                _log.warning("subscription_not_confirmed", channel=channel)
+
+    def unsubscribe(self, channel: str) -> None:
+        """Want a channel no more."""
+        self._confirmed.pop(channel, None)
+        self._wanted.discard(channel)
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        told = False
+        while True:
+            try:
+                await self._listen()
+            except* (RedisError, OSError) as errors:
+                if self.connected or not told:
+                    _log.warning("redis_away", error=repr(errors.exceptions[0]))
+                    told = True
+            finally:
+                self.connected = False
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _listen(self) -> None:
+        # redis-py's own PubSub reconnects without telling, and what was published meanwhile is lost.
+        connection: Any = cast("Any", self._redis.connection_pool).make_connection()
+        try:
+            await connection.connect()
+            self._asked = set()
+            for confirmed in self._confirmed.values():
+                confirmed.clear()
+            await self._ask(connection)
+            # The answer comes after those to the subscriptions, and says that all of them count.
+            await connection.send_command("PING", check_health=False)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._read(connection))
+                tasks.create_task(self._write(connection))
+        finally:
+            await connection.disconnect(nowait=True)
+
+    async def _write(self, connection: Any) -> None:
+        """Subscribe to what is newly wanted, all of it with one command; ping when there is nothing to do."""
+        while True:
+            try:
+                async with asyncio.timeout(_PING_SECONDS):
+                    await self._changed.wait()
+            except TimeoutError:
+                await connection.send_command("PING", check_health=False)
+            else:
+                await self._ask(connection)
+
+    async def _ask(self, connection: Any) -> None:
+        self._changed.clear()
+        new, old = self._wanted - self._asked, self._asked - self._wanted
+        self._asked = set(self._wanted)
+        if new:
+            await connection.send_command("SUBSCRIBE", *new, check_health=False)
+        if old:
+            await connection.send_command("UNSUBSCRIBE", *old, check_health=False)
+
+    async def _read(self, connection: Any) -> None:
+        while True:
+            reply: Any = await connection.read_response(
+                disable_decoding=True, timeout=_SILENCE_SECONDS, push_request=True
+            )
+            if reply is None:
+                # A peer that vanished without a word: pings were sent, nothing came back.
+                raise ConnectionResetError("Redis is silent")
+            match reply:
+                case [b"message", bytes(channel), bytes(data)]:
+                    self._deliver(channel.decode(), data)
+                case [b"subscribe", bytes(channel), _]:
+                    confirmed = self._confirmed.get(channel.decode())
+                    if confirmed is not None:
+                        confirmed.set()
+                case b"PONG" | [b"pong", *_] if not self.connected:
+                    self.connected = True
+                    _log.info("redis_connected", channels=len(self._asked))
+                    self._on_connect()
+
+    def _deliver(self, channel: str, data: bytes) -> None:
+        try:
+            self._on_message(channel, data)
+        except Exception:  # noqa: BLE001 - logged here
+            # One bad message must not stop the others.
+            _log.exception("message_not_delivered", channel=channel)
