@@ -1,0 +1,1 @@
+"""Who is here, what they are doing, and who attended."""

@@ -1,0 +1,1 @@
+"""Rooms in which people work out together."""
