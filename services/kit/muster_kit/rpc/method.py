@@ -1,0 +1,217 @@
+"""The wrapper around every servicer's method: lets calls in, checks requests, tells of failures."""
+
+import asyncio
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+
+from muster_kit.errors import MusterError, Reason
+from muster_kit.rpc.admission import Admission
+from muster_kit.rpc.call import Call, Context
+from muster_kit.rpc.metrics import CallMetrics
+from muster_kit.rpc.open_calls import OpenCalls
+from muster_kit.rpc.options import Limits
+from muster_kit.rpc.policy import Rule
+from muster_kit.rpc.status import WireStatus, explain, wire_status
+from muster_kit.rpc.validation import Validation
+
+_log = structlog.get_logger(__name__)
+
+_LOG_LEVELS: Final = {Reason.INTERNAL: logging.ERROR, Reason.UNAVAILABLE: logging.WARNING}
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all methods of a server share."""
+
+    admission: Admission
+    validation: Validation
+    open_calls: OpenCalls
+    metrics: CallMetrics
+    limits: Limits
+    trusted_proxies: int
+
+
+class Method(ABC):
+    """One method; `handle` is what gRPC calls, with bytes in and out."""
+
+    __slots__ = (
+        "_admission",
+        "_metrics",
+        "_open_calls",
+        "_request_class",
+        "_request_limit",
+        "_response_class",
+        "_rule",
+        "_servicer_method",
+        "_trusted_proxies",
+        "_validate",
+        "name",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        descriptor: MethodDescriptor,
+        servicer_method: Callable[..., Awaitable[Any]],
+        rule: Rule,
+        surroundings: Surroundings,
+    ) -> None:
+        self.name = name
+        self._servicer_method = servicer_method
+        self._rule = rule
+        self._request_class: type[Message] = GetMessageClass(descriptor.input_type)
+        self._response_class: type[Message] = GetMessageClass(descriptor.output_type)
+        self._admission = surroundings.admission
+        self._open_calls = surroundings.open_calls
+        self._request_limit = surroundings.limits.request_bytes
+        self._trusted_proxies = surroundings.trusted_proxies
+        self._validate = surroundings.validation.check
+        self._metrics = surroundings.metrics.of(*name.split("/"))
+        surroundings.validation.warm(self._request_class)
+
+    async def handle(self, incoming: Any, context: Context) -> bytes:
+        """Serve one call; whatever fails is told by the status, and nothing leaves but cancellation."""
+        call = Call(context, method=self.name, decode=self._decode, trusted_proxies=self._trusted_proxies)
+        code = "OK"
+        try:
+            call.caller = await self._admission.admit(self._rule, context)
+            return await self._serve(incoming, call)
+        except asyncio.CancelledError:
+            if not call.absorb_end():
+                code = "DEADLINE_EXCEEDED" if call.time_remaining() == 0 else "CANCELLED"
+                raise
+            if call.ended_by is not None:
+                code = self._fail(call, context, call.ended_by)
+        except Exception as error:  # noqa: BLE001 - this is the funnel: what passes here leaks
+            code = self._fail(call, context, error)
+        finally:
+            self._metrics.ended(code)
+        return b""
+
+    @abstractmethod
+    async def _serve(self, incoming: Any, call: Call) -> bytes:
+        """Serve a call that was let in."""
+
+    def _decode(self, data: bytes) -> Message:
+        if len(data) > self._request_limit:
+            raise MusterError(Reason.TOO_LARGE)
+        try:
+            request = self._request_class.FromString(data)
+        except DecodeError as error:
+            raise MusterError(Reason.MALFORMED_REQUEST, detail=str(error)) from None
+        self._validate(request)
+        return request
+
+    def _encode(self, response: Any) -> bytes:
+        if type(response) is bytes:
+            return response
+        if not isinstance(response, self._response_class):
+            raise TypeError(f"{self.name} answers with {type(response).__name__}")
+        return response.SerializeToString()
+
+    def _fail(self, call: Call, context: Context, error: Exception) -> str:
+        told = explain(error)
+        internal = told.reason is Reason.INTERNAL
+        status = wire_status(told, call_id=call.call_id if internal else "")
+        _set_status(context, status)
+        level = _LOG_LEVELS.get(told.reason, logging.INFO if told.detail else logging.DEBUG)
+        _log.log(
+            level,
+            "call_failed",
+            method=self.name,
+            reason=told.reason.value,
+            detail=told.detail,
+            call_id=call.call_id,
+            subject=call.caller.subject,
+            exc_info=error if internal else None,
+        )
+        return status.code.name
+
+
+class UnaryMethod(Method):
+    """One request, one response."""
+
+    __slots__ = ()
+
+    async def _serve(self, incoming: Any, call: Call) -> bytes:
+        self._open_calls.add_unary(call)
+        try:
+            return self._encode(await self._servicer_method(self._decode(incoming), call))
+        finally:
+            self._open_calls.discard_unary(call)
+            self._metrics.observe_seconds(time.monotonic() - call.start_time)
+
+
+class _StreamingMethod(Method):
+    __slots__ = ()
+
+    async def _serve(self, incoming: Any, call: Call) -> bytes:
+        self._open_calls.add_stream(call)
+        self._metrics.open_streams.inc()
+        try:
+            return await self._stream(incoming, call)
+        finally:
+            self._open_calls.discard_stream(call)
+            self._metrics.open_streams.dec()
+
+    @abstractmethod
+    async def _stream(self, incoming: Any, call: Call) -> bytes:
+        """Let the servicer take its part of the stream."""
+
+
+class ServerStreamMethod(_StreamingMethod):
+    """One request, a stream of responses."""
+
+    __slots__ = ()
+
+    async def _stream(self, incoming: Any, call: Call) -> bytes:
+        await self._servicer_method(self._decode(incoming), call)
+        return b""
+
+
+class ClientStreamMethod(_StreamingMethod):
+    """A stream of requests, one response."""
+
+    __slots__ = ()
+
+    async def _stream(self, _: Any, call: Call) -> bytes:
+        return self._encode(await self._servicer_method(call))
+
+
+class BidiStreamMethod(_StreamingMethod):
+    """A stream of requests, a stream of responses."""
+
+    __slots__ = ()
+
+    async def _stream(self, _: Any, call: Call) -> bytes:
+        await self._servicer_method(call)
+        return b""
+
+
+class UnknownMethod:
+    """What answers calls of methods nobody serves."""
+
+    def __init__(self, metrics: CallMetrics) -> None:
+        # One label for all of them: their names are the callers' to invent.
+        self._metrics = metrics.of("unknown", "unknown")
+        self._status = wire_status(MusterError(Reason.UNIMPLEMENTED))
+
+    async def handle(self, _: Any, context: Context) -> None:
+        """Answer UNIMPLEMENTED without reading a request, whose shape nobody knows."""
+        _set_status(context, self._status)
+        self._metrics.ended(self._status.code.name)
+
+
+def _set_status(context: Context, status: WireStatus) -> None:
+    context.set_code(status.code)
+    context.set_details(status.message)
+    context.set_trailing_metadata(status.trailers)

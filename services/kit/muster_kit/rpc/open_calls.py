@@ -1,0 +1,93 @@
+"""The calls being served: told when the process drains, and ended when they must not go on."""
+
+import asyncio
+import time
+from collections import defaultdict
+
+import structlog
+
+from muster_kit.errors import MusterError, Reason
+from muster_kit.rpc.call import Call
+from muster_kit.rpc.options import Limits
+
+_log = structlog.get_logger(__name__)
+
+
+class OpenCalls:
+    """Every running call of a server, and the streams of each seat."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._unary: set[Call] = set()
+        self._streams: set[Call] = set()
+        self._seats: defaultdict[tuple[str, str], set[Call]] = defaultdict(set)
+        self._empty = asyncio.Event()
+        self.draining = False
+
+    def add_unary(self, call: Call) -> None:
+        """Note a call that has been let in."""
+        self._unary.add(call)
+
+    def discard_unary(self, call: Call) -> None:
+        """Forget a call; it is no longer ended from outside."""
+        call.closed = True
+        self._unary.discard(call)
+        self._note_empty()
+
+    def add_stream(self, call: Call) -> None:
+        """Note a stream that has been let in; its seat may lose it."""
+        self._streams.add(call)
+        if call.caller.is_ticket:
+            self._seats[call.caller.room_id, call.caller.participant_id].add(call)
+
+    def discard_stream(self, call: Call) -> None:
+        """Forget a stream; it is no longer ended from outside."""
+        call.closed = True
+        self._streams.discard(call)
+        seat = (call.caller.room_id, call.caller.participant_id)
+        if (streams := self._seats.get(seat)) is not None:
+            streams.discard(call)
+            if not streams:
+                del self._seats[seat]
+        self._note_empty()
+
+    def end_seat(self, room_id: str, participant_id: str, minimum_generation: int) -> None:
+        """End the seat's streams that were opened with an older ticket than still counts."""
+        for call in tuple(self._seats.get((room_id, participant_id), ())):
+            if call.caller.generation < minimum_generation:
+                call.end(MusterError(Reason.TICKET_REVOKED))
+
+    def start_draining(self) -> None:
+        """Let no new calls in, and tell the streams to end."""
+        self.draining = True
+        for call in tuple(self._streams):
+            call.tell_draining()
+        self._note_empty()
+
+    async def emptied(self) -> None:
+        """Wait until the last call has ended, once draining."""
+        await self._empty.wait()
+
+    def end_all(self, reason: Reason) -> None:
+        """End whatever is still running."""
+        for call in (*self._streams, *self._unary):
+            call.end(MusterError(reason))
+
+    async def sweep(self) -> None:
+        """End calls that take too long, until cancelled.
+
+        One pass over all of them every second, in place of a timer for every call and every write.
+        """
+        while True:
+            await asyncio.sleep(self._limits.sweep_seconds)
+            now = time.monotonic()
+            for call in tuple(self._unary):
+                if now - call.start_time > self._limits.unary_seconds:
+                    call.end(MusterError(Reason.DEADLINE_EXCEEDED, detail="took too long"))
+            for call in tuple(self._streams):
+                if now - call.write_start_time > self._limits.write_seconds:
+                    call.end(MusterError(Reason.UNAVAILABLE, detail="client does not read"))
+
+    def _note_empty(self) -> None:
+        if self.draining and not self._unary and not self._streams:
+            self._empty.set()
