@@ -19,8 +19,8 @@ from muster_stack.problem import Problem
 from muster_stack.services import SERVICES, migrations_of
 
 
-async def bring_up_to_date(settings: Settings, admin_url: str = "") -> None:
-    """Make what is missing: roles (with the passwords in the settings' addresses) and schemas.
+async def bring_up_to_date(settings: Settings, admin_url: str = "") -> list[str]:
+    """Make what is missing: roles (with the passwords in the settings' addresses) and schemas, named.
 
     Raises Problem when the database refuses or is not there; each service's schema is changed in one
     transaction, so that a failure leaves it as it was.
@@ -30,9 +30,10 @@ async def bring_up_to_date(settings: Settings, admin_url: str = "") -> None:
     try:
         if admin_url:
             await create_roles(admin_url, _passwords(settings))
-        for service in SERVICES:
-            if versions := migrations_of(service):
-                await migrate(settings.owner_database_url, schema=service, versions=versions)
+        folders = {service: versions for service in SERVICES if (versions := migrations_of(service))}
+        for schema, versions in folders.items():
+            await migrate(settings.owner_database_url, schema=schema, versions=versions)
+        return list(folders)
     except (SQLAlchemyError, asyncpg.PostgresError, OSError) as error:
         raise Problem(f"The database cannot be brought up to date: {_first_line(error)}.") from error
 

@@ -4,7 +4,7 @@ import errno
 import socket
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from muster_stack.problem import Problem
 
@@ -64,7 +64,7 @@ def split_address(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(number)
 
 
-def _listen_alone(family: int, address: object) -> None:
+def _listen_alone(family: int, address: tuple[Any, ...]) -> None:
     """Fail when anyone listens: a shared bind would succeed beside a server of the same user."""
     with socket.socket(family, socket.SOCK_STREAM) as alone:
         # Without it, connections that a stopped server left in TIME_WAIT would count as in use.

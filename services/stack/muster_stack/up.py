@@ -50,8 +50,6 @@ async def run(plan: Plan, *, while_serving: Callable[[Serving], Awaitable[None]]
         raise Problem(
             "`muster up` runs on Linux; elsewhere use `muster serve` with PostgreSQL and Redis of your own."
         )
-    if not plan.services:
-        raise Problem("This version has no service to serve.")
     state = State(plan.state)
     state.prepare()
     with state.locked(), reserve(plan.host, plan.port) as port:

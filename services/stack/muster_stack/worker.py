@@ -24,7 +24,7 @@ from muster_stack.problem import Problem
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to stop; returns the exit code."""
     parser = argparse.ArgumentParser(prog="muster_stack.worker")
-    parser.add_argument("services", nargs="+")
+    parser.add_argument("services", nargs="*")
     parser.add_argument("--ready-fd", type=int, help="Descriptor to write a line to once serving.")
     parser.add_argument("--shared", action="store_true", help="Other workers listen on the same port.")
     options = parser.parse_args(arguments)

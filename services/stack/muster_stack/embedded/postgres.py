@@ -152,7 +152,7 @@ class Postgres:
         fresh.rename(self._data)
 
     async def _run_initdb(self, directory: Path, password_file: Path) -> None:
-        arguments = [
+        arguments: list[str | Path] = [
             postgres_program("initdb"),
             "--pgdata", directory,
             "--username", SUPERUSER,
