@@ -1,7 +1,7 @@
 """Connections to PostgreSQL, and transactions that belong to one organization."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
@@ -132,12 +132,11 @@ class Database:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
-        connection = self._engine.connect()
-        try:
-            await connection.start()
-        except (OSError, exc.TimeoutError) as error:
-            raise DatabaseAwayError(commit_unknown=False, detail=repr(error)) from error
-        async with connection:
+        async with AsyncExitStack() as stack:
+            try:
+                connection = await stack.enter_async_context(self._engine.connect())
+            except OSError as error:
+                raise DatabaseAwayError(commit_unknown=False, detail=repr(error)) from error
             yield connection
 
 

@@ -1,0 +1,365 @@
+"""Each request has its effect once: repeated, in parallel, and over connections that are cut."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from google.protobuf.wrappers_pb2 import StringValue
+from sqlalchemy import insert, text
+
+from muster_kit.caller import Caller, CallerKind
+from muster_kit.db import Commands, Requests, Transaction
+from muster_kit.errors import MusterError, Reason
+from muster_kit.ids import new_id
+from tests.rpc.cutting_proxy import CuttingProxy
+from tests.rpc.notes import (
+    ANA,
+    BEN,
+    NOTE,
+    TABLES,
+    Listener,
+    Notes,
+    NotesService,
+    request,
+    seq_answer,
+    text_answer,
+    until,
+    write,
+    writing,
+)
+
+
+@pytest.fixture
+async def room_id(service: NotesService) -> str:
+    return await service.new_room()
+
+
+@pytest.fixture
+async def proxy(
+    service: NotesService, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[CuttingProxy]:
+    directory = short_directory(tmp_path_factory)
+    async with CuttingProxy(service.urls.app_url, directory) as proxy:
+        yield proxy
+
+
+def short_directory(factory: pytest.TempPathFactory) -> Path:
+    return factory.mktemp("proxy")
+
+
+async def test_a_request_repeated_in_parallel_has_one_effect_and_one_answer(
+    service: NotesService, room_id: str
+) -> None:
+    listener = Listener()
+    processes = [
+        service.commands(publisher=listener),
+        service.commands(publisher=listener, database=service.open(service.urls.app_url)),
+    ]
+    answers = await asyncio.gather(
+        *(write(processes[i % 2], room_id, "once", request_id="id") for i in range(50))
+    )
+    assert len(set(answers)) == 1
+    assert await service.notes(room_id) == ["once"]
+    assert await service.events(room_id) == [(1, b"1:once")]
+    for process in processes:
+        await process.close()
+    assert len(listener.runs) == 1
+
+
+async def test_a_room_asked_for_in_parallel_is_made_once(service: NotesService) -> None:
+    processes = [service.commands(), service.commands(database=service.open(service.urls.app_url))]
+
+    def create(process: Commands[Notes]) -> Awaitable[bytes]:
+        room_id = new_id()
+
+        async def use_case(notes: Notes) -> str:
+            await notes.write("made")
+            return room_id
+
+        return process.create(ANA, room_id, use_case, request=request("x", "id"), encode=text_answer)
+
+    answers = await asyncio.gather(*(create(processes[i % 2]) for i in range(20)))
+    (answer,) = set(answers)
+    room_id = StringValue.FromString(answer).value
+    assert await service.all("SELECT room_id FROM notes.room_log") == [(room_id,)]
+    assert await service.notes(room_id) == ["made"]
+
+
+async def test_a_request_id_used_for_something_else_is_refused(service: NotesService, room_id: str) -> None:
+    commands = service.commands()
+    other_room = await service.new_room()
+    await write(commands, room_id, "first", request_id="id")
+    for room, note in ((room_id, "second"), (other_room, "first")):
+        with pytest.raises(MusterError, match="REQUEST_ID_REUSED"):
+            await write(commands, room, note, request_id="id")
+    outcomes = await asyncio.gather(
+        *(write(commands, room_id, f"note {i}", request_id="another") for i in range(10)),
+        return_exceptions=True,
+    )
+    assert len([outcome for outcome in outcomes if isinstance(outcome, bytes)]) == 1
+    refused = [outcome.reason for outcome in outcomes if isinstance(outcome, MusterError)]
+    assert refused == [Reason.REQUEST_ID_REUSED] * 9
+    assert len(await service.notes(room_id)) == 2
+    assert await service.notes(other_room) == []
+
+
+async def test_a_user_is_the_same_caller_with_a_token_and_with_a_ticket(
+    service: NotesService, room_id: str
+) -> None:
+    commands = service.commands()
+    ticket = Caller(CallerKind.TICKET, subject="ana", organization_id="north", room_id=room_id)
+    answer = await write(commands, room_id, "x", request_id="id", caller=ANA)
+    assert await write(commands, room_id, "x", request_id="id", caller=ticket) == answer
+    # The same id from somebody else is another request.
+    with pytest.raises(Exception, match="duplicate key"):
+        await write(commands, room_id, "x", request_id="id", caller=BEN)
+
+
+async def test_a_request_that_failed_runs_again(service: NotesService, room_id: str) -> None:
+    commands = service.commands()
+    is_open = False
+
+    async def when_open(notes: Notes) -> int:
+        if not is_open:
+            raise MusterError(Reason.FEATURE_OFF)
+        return await notes.write("x")
+
+    async def attempt(note: str) -> bytes:
+        return await commands.run(ANA, room_id, when_open, request=request(note, "id"), encode=seq_answer)
+
+    with pytest.raises(MusterError, match="FEATURE_OFF"):
+        await attempt("as it was")
+    is_open = True
+    answers = await asyncio.gather(attempt("corrected"), attempt("corrected"))
+    assert answers[0] == answers[1]
+    with pytest.raises(MusterError, match="REQUEST_ID_REUSED"):
+        await attempt("as it was")
+
+
+async def test_a_request_that_removed_its_room_is_still_answered(service: NotesService, room_id: str) -> None:
+    async def remove(notes: Notes) -> int:
+        await notes.transaction.connection.execute(text("DELETE FROM notes.room_log"))
+        return 7
+
+    commands = service.commands()
+
+    async def attempt(request_id: str) -> bytes:
+        return await commands.run(ANA, room_id, remove, request=request("x", request_id), encode=seq_answer)
+
+    answer = await attempt("id")
+    assert await attempt("id") == answer
+    with pytest.raises(MusterError, match="NOT_FOUND"):
+        await attempt("another id")
+
+
+@pytest.mark.parametrize("request_id", ["nul \0", "x" * 129])
+async def test_an_id_that_cannot_be_stored_is_refused_before_it_harms_anybody(
+    service: NotesService, room_id: str, request_id: str
+) -> None:
+    with pytest.raises(MusterError) as refused:
+        await write(service.commands(), room_id, "x", request_id=request_id)
+    assert refused.value.reason is Reason.INVALID_FIELD
+    assert refused.value.violations[0].field == "request_id"
+
+
+async def test_a_backend_killed_in_mid_group_loses_and_doubles_nothing(
+    service: NotesService, room_id: str
+) -> None:
+    listener = Listener()
+    commands = service.commands(publisher=listener)
+    inside, killed = asyncio.Event(), asyncio.Event()
+    backends: list[int] = []
+
+    async def doomed(notes: Notes) -> int:
+        pid = await notes.transaction.connection.scalar(text("SELECT pg_backend_pid()"))
+        backends.append(pid)
+        seq = await notes.write("doomed")
+        inside.set()
+        await killed.wait()
+        return seq
+
+    writes = [
+        asyncio.ensure_future(
+            commands.run(ANA, room_id, doomed, request=request("doomed"), encode=seq_answer)
+        ),
+        *(
+            asyncio.ensure_future(write(commands, room_id, f"note {i}", request_id=f"id {i}"))
+            for i in range(9)
+        ),
+        *(asyncio.ensure_future(write(commands, room_id, f"unnamed {i}")) for i in range(9)),
+    ]
+    await inside.wait()
+    await service.all("SELECT pg_terminate_backend(:pid, 5000)", pid=backends[0])
+    killed.set()
+    # Nothing was committed yet, so even those without a request_id are simply done again.
+    await asyncio.gather(*writes)
+    assert len(backends) == 2
+    assert sorted(await service.notes(room_id)) == sorted(
+        ["doomed", *(f"note {i}" for i in range(9)), *(f"unnamed {i}" for i in range(9))]
+    )
+    await commands.close()
+    assert listener.heard(room_id) == dict(await service.events(room_id))
+
+
+@pytest.mark.parametrize("landed", [True, False])
+async def test_a_commit_nobody_heard_of_is_settled_for_requests_with_an_id(
+    service: NotesService, room_id: str, proxy: CuttingProxy, landed: bool
+) -> None:
+    commands = service.commands(database=service.open(proxy.url))
+    await write(commands, room_id, "warm")
+    proxy.cut_at(b"COMMIT", delivers=landed)
+    answer = await write(commands, room_id, "with an id", request_id="id")
+    assert proxy.cuts == 1
+    assert await write(commands, room_id, "with an id", request_id="id") == answer
+    assert await service.notes(room_id) == ["warm", "with an id"]
+    assert len(await service.events(room_id)) == 2
+
+
+@pytest.mark.parametrize("landed", [True, False])
+async def test_a_commit_nobody_heard_of_is_unavailable_for_requests_without_an_id(
+    service: NotesService, room_id: str, proxy: CuttingProxy, landed: bool
+) -> None:
+    commands = service.commands(database=service.open(proxy.url))
+    await write(commands, room_id, "warm")
+    async with asyncio.timeout(10):
+        proxy.cut_at(b"COMMIT", delivers=landed)
+        with pytest.raises(MusterError) as refused:
+            await write(commands, room_id, "without")
+    assert refused.value.reason is Reason.UNAVAILABLE
+    assert refused.value.retry_after
+    assert await service.notes(room_id) == (["warm", "without"] if landed else ["warm"])
+
+
+@pytest.mark.parametrize(
+    "marker", [b"BEGIN", b"SAVEPOINT", b"RELEASE", b"ROLLBACK TO", b"set_config", b"note 3"]
+)
+async def test_a_connection_cut_before_the_commit_costs_nobody_anything(
+    service: NotesService, room_id: str, proxy: CuttingProxy, marker: bytes
+) -> None:
+    async def refused(notes: Notes) -> int:
+        raise MusterError(Reason.FEATURE_OFF)
+
+    commands = service.commands(database=service.open(proxy.url))
+    proxy.cut_at(marker, delivers=False)
+    first = asyncio.ensure_future(write(commands, room_id, "note"))
+    await asyncio.sleep(0)
+    outcomes = await asyncio.gather(
+        first,
+        *(write(commands, room_id, f"note {i}") for i in range(5)),
+        commands.run(ANA, room_id, refused, request=request("x"), encode=seq_answer),
+        write(commands, room_id, "last"),
+        return_exceptions=True,
+    )
+    assert proxy.cuts == 1
+    failed = [str(outcome) for outcome in outcomes if isinstance(outcome, BaseException)]
+    assert failed == ["FEATURE_OFF"]
+    assert sorted(await service.notes(room_id)) == ["last", "note", *(f"note {i}" for i in range(5))]
+    await service.events(room_id)
+
+
+async def test_clients_that_try_again_over_cut_connections_have_each_effect_once(
+    service: NotesService, room_id: str, proxy: CuttingProxy
+) -> None:
+    chance = random.Random(7)
+    processes = [service.commands(database=service.open(proxy.url)) for _ in range(2)]
+    acknowledged: dict[str, bytes] = {}
+
+    async def client(number: int) -> None:
+        for i in range(20):
+            name = f"{number}-{i}"
+            while name not in acknowledged:
+                try:
+                    process = processes[chance.randrange(2)]
+                    acknowledged[name] = await write(process, room_id, name, request_id=name)
+                except MusterError as error:
+                    assert error.reason is Reason.UNAVAILABLE
+
+    async def cutter() -> None:
+        markers = [b"COMMIT", b"RELEASE", b"room_event", b"set_config"]
+        while True:
+            cuts = proxy.cuts
+            if chance.random() < 0.2:
+                proxy.cut_all()
+            else:
+                proxy.cut_at(chance.choice(markers), delivers=chance.random() < 0.5)
+                await until(lambda cuts=cuts: proxy.cuts > cuts)  # type: ignore[misc]
+
+    cutting = asyncio.ensure_future(cutter())
+    await asyncio.gather(*(client(number) for number in range(10)))
+    cutting.cancel()
+    assert proxy.cuts > 10
+    assert sorted(await service.notes(room_id)) == sorted(acknowledged)
+    assert len(await service.events(room_id)) == 200
+    assert await service.requests() == set(acknowledged)
+
+
+async def test_a_request_outside_of_rooms_has_its_effect_once(
+    service: NotesService, proxy: CuttingProxy
+) -> None:
+    requests = Requests(service.open(proxy.url), TABLES.request)
+
+    def adding(note: str) -> Callable[[Transaction], Awaitable[str]]:
+        async def work(transaction: Transaction) -> str:
+            row = {"organization_id": transaction.organization_id, "room_id": "", "text": note}
+            await transaction.connection.execute(insert(NOTE), row)
+            return note
+
+        return work
+
+    async def add(note: str, request_id: str) -> bytes:
+        return await requests.run(ANA, adding(note), request=request(note, request_id), encode=text_answer)
+
+    answers = await asyncio.gather(*(add("once", "id") for _ in range(20)))
+    assert set(answers) == {StringValue(value="once").SerializeToString()}
+    with pytest.raises(MusterError, match="REQUEST_ID_REUSED"):
+        await add("something else", "id")
+    proxy.cut_at(b"COMMIT", delivers=True)
+    await add("cut", "another id")
+    proxy.cut_at(b"COMMIT", delivers=True)
+    with pytest.raises(MusterError, match="UNAVAILABLE"):
+        await add("without an id", "")
+    assert await service.notes("") == ["once", "cut", "without an id"]
+    assert await service.requests() == {"id", "another id"}
+
+
+async def test_round_trips_of_a_command(service: NotesService, room_id: str, proxy: CuttingProxy) -> None:
+    commands = service.commands(database=service.open(proxy.url, pool_size=1))
+    for i in range(2):
+        await write(commands, room_id, f"warm {i}", request_id=f"warm {i}")
+    proxy.round_trips = 0
+    await write(commands, room_id, "measured", request_id="measured")
+    # BEGIN, the room's lock with the claim, the note itself, the events with the answer, COMMIT.
+    assert proxy.round_trips == 5
+    proxy.round_trips = 0
+    await asyncio.gather(*(write(commands, room_id, f"note {i}", request_id=f"id {i}") for i in range(41)))
+    # All arrived in the same instant: one group, with a note and a savepoint for each.
+    assert proxy.round_trips == 41 * 2 + 1 + 4
+
+
+async def test_a_use_case_runs_for_the_first_of_equal_requests_only(
+    service: NotesService, room_id: str
+) -> None:
+    commands = service.commands()
+    proceed = asyncio.Event()
+    runs = 0
+
+    async def counted(notes: Notes) -> int:
+        nonlocal runs
+        runs += 1
+        await proceed.wait()
+        return await notes.write("x")
+
+    tasks = [
+        asyncio.ensure_future(
+            commands.run(ANA, room_id, counted, request=request("x", "id"), encode=seq_answer)
+        )
+        for _ in range(10)
+    ]
+    await until(lambda: runs > 0)
+    proceed.set()
+    await asyncio.gather(*tasks)
+    assert runs == 1
+    assert await commands.run(ANA, room_id, writing("y"), request=request("x", "id"), encode=seq_answer)
+    assert await service.notes(room_id) == ["x"]

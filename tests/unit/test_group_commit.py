@@ -1,0 +1,176 @@
+"""Group commit: who shares a batch, who hears of which failure, and what a cancelled caller changes."""
+
+import asyncio
+import contextvars
+from collections.abc import Sequence
+
+import pytest
+
+from muster_kit.db.group_commit import GroupCommit
+from muster_kit.errors import MusterError, Reason
+
+
+class Gate:
+    """A flush that the test holds and lets go; it answers each number with its double."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.started = asyncio.Event()
+        self.open = asyncio.Event()
+        self.failure: BaseException | None = None
+
+    async def flush(self, items: Sequence[int]) -> Sequence[int | BaseException]:
+        self.batches.append(list(items))
+        self.started.set()
+        await self.open.wait()
+        if self.failure is not None:
+            raise self.failure
+        return [ValueError(item) if item < 0 else 2 * item for item in items]
+
+
+async def held(gate: Gate, group: GroupCommit[int, int], *later: int) -> list[asyncio.Task[int]]:
+    """Item 0 is in flight, and `later` wait for the next batch."""
+    tasks = [asyncio.ensure_future(group.submit(0))]
+    await gate.started.wait()
+    tasks += [asyncio.ensure_future(group.submit(item)) for item in later]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def test_what_arrives_during_a_flush_is_the_next_batch_in_order() -> None:
+    gate = Gate()
+    tasks = await held(gate, GroupCommit(gate.flush), 1, 2, 3)
+    gate.open.set()
+    assert await asyncio.gather(*tasks) == [0, 2, 4, 6]
+    assert gate.batches == [[0], [1, 2, 3]]
+
+
+async def test_a_batch_is_no_larger_than_allowed() -> None:
+    gate = Gate()
+    tasks = await held(gate, GroupCommit(gate.flush, max_items=2), 1, 2, 3)
+    gate.open.set()
+    await asyncio.gather(*tasks)
+    assert gate.batches == [[0], [1, 2], [3]]
+
+
+async def test_an_items_error_is_raised_to_its_caller_alone() -> None:
+    gate = Gate()
+    tasks = await held(gate, GroupCommit(gate.flush), 1, -2, 3)
+    gate.open.set()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert outcomes[:2] == [0, 2]
+    assert isinstance(outcomes[2], ValueError)
+    assert outcomes[3] == 6
+
+
+async def test_an_error_of_the_flush_goes_to_all_of_its_batch_and_to_no_other() -> None:
+    gate = Gate()
+    group = GroupCommit(gate.flush)
+    tasks = await held(gate, group, 1, 2)
+    gate.failure = OSError("the store is away")
+    gate.open.set()
+    assert {str(error) for error in await asyncio.gather(*tasks, return_exceptions=True)} == {
+        "the store is away"
+    }
+    gate.failure = None
+    assert await group.submit(4) == 8
+
+
+async def test_a_flush_that_loses_outcomes_fails_its_batch() -> None:
+    async def flush(items: Sequence[int]) -> Sequence[int | BaseException]:
+        return []
+
+    with pytest.raises(RuntimeError, match="0 outcomes for 1 items"):
+        await GroupCommit(flush).submit(1)
+
+
+async def test_a_caller_cancelled_while_waiting_is_left_out() -> None:
+    gate = Gate()
+    tasks = await held(gate, GroupCommit(gate.flush), 1, 2, 3)
+    tasks[2].cancel()
+    await asyncio.wait({tasks[2]})
+    gate.open.set()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [outcome for outcome in outcomes if isinstance(outcome, int)] == [0, 2, 6]
+    assert gate.batches == [[0], [1, 3]]
+
+
+async def test_a_caller_cancelled_in_flight_changes_nothing_for_the_others() -> None:
+    gate = Gate()
+    group = GroupCommit(gate.flush)
+    first, second = await held(gate, group, 1)
+    first.cancel()
+    await asyncio.wait({first})
+    gate.open.set()
+    assert first.cancelled()
+    assert await second == 2
+    assert gate.batches == [[0], [1]]
+
+
+async def test_something_cancelled_inside_the_flush_does_not_cancel_the_callers() -> None:
+    gate = Gate()
+    tasks = await held(gate, GroupCommit(gate.flush))
+    gate.failure = asyncio.CancelledError()
+    gate.open.set()
+    with pytest.raises(RuntimeError, match="cancelled"):
+        await tasks[0]
+
+
+async def test_too_many_waiting_are_told_to_come_back() -> None:
+    gate = Gate()
+    group = GroupCommit(gate.flush, max_waiting=2)
+    tasks = await held(gate, group, 1, 2)
+    with pytest.raises(MusterError) as refused:
+        await group.submit(3)
+    assert refused.value.reason is Reason.RATE_LIMITED
+    assert refused.value.retry_after
+    gate.open.set()
+    assert await asyncio.gather(*tasks) == [0, 2, 4]
+
+
+async def test_closing_finishes_what_is_there_and_refuses_what_comes() -> None:
+    gate = Gate()
+    group = GroupCommit(gate.flush)
+    tasks = await held(gate, group, 1)
+    closing = asyncio.ensure_future(group.close())
+    await asyncio.sleep(0)
+    with pytest.raises(MusterError) as refused:
+        await group.submit(2)
+    assert refused.value.reason is Reason.DRAINING
+    gate.open.set()
+    await closing
+    assert await asyncio.gather(*tasks) == [0, 2]
+
+
+async def test_a_cancelled_close_leaves_the_batch_running() -> None:
+    gate = Gate()
+    group = GroupCommit(gate.flush)
+    (task,) = await held(gate, group)
+    closing = asyncio.ensure_future(group.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.wait({closing})
+    gate.open.set()
+    assert await task == 0
+
+
+async def test_its_owner_is_told_when_nothing_is_left_even_if_every_caller_went_away() -> None:
+    gate = Gate()
+    idle = asyncio.Event()
+    tasks = await held(gate, GroupCommit(gate.flush, on_idle=idle.set), 1)
+    for task in tasks:
+        task.cancel()
+    gate.open.set()
+    async with asyncio.timeout(5):
+        await idle.wait()
+    assert gate.batches == [[0]]
+
+
+async def test_the_flush_does_not_run_in_the_context_of_its_first_caller() -> None:
+    call_id: contextvars.ContextVar[str] = contextvars.ContextVar("call_id", default="nobody's")
+
+    async def flush(items: Sequence[int]) -> Sequence[str]:
+        return [call_id.get()]
+
+    call_id.set("the first caller's")
+    assert await GroupCommit(flush).submit(1) == "nobody's"
