@@ -6,6 +6,7 @@ import protovalidate
 import pytest
 from google.protobuf import json_format
 from muster.session.v1 import block_pb2
+from muster_session.convert_keys import check_key
 from muster_session.question_files import (
     QuestionFileError,
     QuestionFormat,
@@ -20,6 +21,7 @@ from muster_session.question_files import (
 def block(text: str, form: QuestionFormat = QuestionFormat.GIFT) -> block_pb2.NewBlock:
     (made,) = to_blocks(parse(form, text))
     protovalidate.validate(made)
+    check_key(made.content, made.answer_key)
     return made
 
 
@@ -67,7 +69,8 @@ def test_true_and_false_are_set_in_the_key(written: str, value: bool) -> None:
 def test_accepted_words_become_a_blank() -> None:
     made = block("Two {=plus =%50%and#Nearly.} two.")
     assert made.content.prompt == "Two _____ two."
-    assert (made.content.fill_in_blank.text, made.content.fill_in_blank.blank_ids) == ("", ["a"])
+    assert made.content.fill_in_blank.text == ""
+    assert made.content.fill_in_blank.blank_ids == ["a"]
     (blank,) = made.answer_key.blanks.blanks
     assert blank.blank_id == "a"
     assert [(each.text, each.credit) for each in blank.accepted] == [("plus", 1), ("and", 0.5)]
@@ -139,6 +142,21 @@ def test_polls_have_choices_and_nothing_right(kind: str) -> None:
 def test_open_text_has_its_bound_in_content_and_key() -> None:
     made = block("Q{}")
     assert made.content.open_text.max_length == made.answer_key.text.max_length == 500
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "P" * 5000 + "{}",
+        f"::{'t' * 200}::Q{{T####{'e' * 2000}}}",
+        f"Q{{={'c' * 2000} {'~x' * 49}}}",
+        "Q{" + f"={'a' * 500}" * 50 + "}",
+        f"Q{{#{'=1..2' * 20}}}",
+        "Q{" + "".join(f"={each} -> {each} = -> spare {each}" for each in range(50)) + "}",
+    ],
+)
+def test_a_question_at_every_limit_is_a_block_still(text: str) -> None:
+    assert block(text).content.prompt
 
 
 def test_a_time_limit_is_taken_over_and_absent_without_one() -> None:

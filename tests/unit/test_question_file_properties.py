@@ -7,6 +7,7 @@ import protovalidate
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from muster_session.convert_keys import check_key
 from muster_session.question_files import (
     Fault,
     Question,
@@ -14,11 +15,14 @@ from muster_session.question_files import (
     QuestionFormat,
     guess_format,
     parse,
+    to_block,
     to_blocks,
 )
+from muster_session.question_files.check import check
 from muster_session.question_files.question import (
     Accepted,
     Blank,
+    Categorize,
     Choice,
     Choices,
     FillIn,
@@ -27,7 +31,9 @@ from muster_session.question_files.question import (
     Number,
     NumberRange,
     OpenText,
+    Ordering,
     Part,
+    Poll,
     TrueFalse,
 )
 
@@ -56,7 +62,7 @@ def _multiple_choices() -> st.SearchStrategy[Part]:
 
 def _ranges() -> st.SearchStrategy[NumberRange]:
     ends = st.tuples(_NUMBERS, _NUMBERS).map(sorted)
-    return st.builds(lambda pair, text: NumberRange(*pair, 1.0, text), ends, _TEXTS)
+    return st.builds(lambda pair, text: NumberRange(pair[0], pair[1], 1.0, text), ends, _TEXTS)
 
 
 _PARTS: st.SearchStrategy[Part] = st.one_of(
@@ -122,7 +128,7 @@ def _gift(question: Question) -> str:
 
 
 @given(st.lists(_QUESTIONS, min_size=1, max_size=5))
-@settings(deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_what_is_written_as_gift_is_read_again(questions: list[Question]) -> None:
     written = [_gift(question) for question in questions]
     read = parse(QuestionFormat.GIFT, "\n\n".join(written))
@@ -177,6 +183,32 @@ def test_any_text_gives_valid_blocks_or_faults_of_its_lines(form: QuestionFormat
     assert all(1 <= question.line <= lines for question in questions)
     for block in to_blocks(questions):
         protovalidate.validate(block)
+        check_key(block.content, block.answer_key)
+
+
+_LINKS = st.lists(st.builds(Link, _WORDS, _WORDS), max_size=30).map(tuple)
+_WORD_TUPLES = st.lists(_WORDS, max_size=52).map(tuple)
+_TABLE_PARTS: st.SearchStrategy[Part] = st.one_of(
+    _PARTS,
+    st.builds(Choices, st.lists(st.builds(Choice, _WORDS, st.sampled_from([-1, 0, 0.5, 1]))).map(tuple)),
+    st.builds(Ordering, _WORD_TUPLES),
+    st.builds(Poll, _WORD_TUPLES, st.booleans()),
+    st.builds(Matching, _LINKS, _WORD_TUPLES),
+    _LINKS.map(lambda links: Categorize(links, tuple(dict.fromkeys(link.right for link in links)))),
+    st.builds(OpenText, st.integers(-1, 6000)),
+    st.lists(_WORDS, max_size=52).map(
+        lambda words: FillIn(tuple(Blank((Accepted(word),)) for word in words), ("", *words))
+    ),
+)
+
+
+@given(st.builds(Question, prompt=_TEXTS, part=_TABLE_PARTS, line=st.just(1), title=_TEXTS))
+@settings(max_examples=500, deadline=None)
+def test_what_passes_the_check_is_a_block_the_contract_takes(question: Question) -> None:
+    if not list(check(question)):
+        block = to_block(question)
+        protovalidate.validate(block)
+        check_key(block.content, block.answer_key)
 
 
 @given(st.text(max_size=20), _FILES)
