@@ -5,7 +5,7 @@ from importlib.metadata import version as installed_version
 
 import typer
 
-from muster_stack import cli_contracts, cli_serve, cli_tokens, cli_up
+from muster_stack import cli_contracts, cli_play, cli_serve, cli_tokens, cli_up
 from muster_stack.problem import Problem
 
 app = typer.Typer(
@@ -26,7 +26,7 @@ def version() -> None:
 
 # Each module adds its commands, and imports what is slow, or loads grpc, only when one of them runs:
 # the supervisor must not have it.
-for _commands in (cli_up, cli_serve, cli_tokens, cli_contracts):
+for _commands in (cli_play, cli_up, cli_serve, cli_tokens, cli_contracts):
     _commands.register(app)
 
 

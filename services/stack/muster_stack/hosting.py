@@ -100,12 +100,15 @@ class Host:
 
     def _in_background(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
+        self._exits.push_async_callback(_end, task)
 
-        async def end() -> None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
-        self._exits.push_async_callback(end)
+async def _end(task: asyncio.Task[None]) -> None:
+    # Once is not enough: before Python 3.12, asyncio.wait_for, under a Redis client that is just
+    # writing, loses a cancellation that comes in the same moment as the result.
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.1)
 
 
 def _readiness(app: ServiceApp) -> Probe:

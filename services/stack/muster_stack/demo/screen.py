@@ -3,8 +3,7 @@
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from muster.scoring.v1 import answer_pb2, round_pb2
-from muster.session.v1 import block_pb2
+from muster.scoring.v1 import answer_pb2
 from rich import box
 from rich.align import Align
 from rich.bar import Bar
@@ -16,7 +15,7 @@ from rich.text import Text
 
 from muster_stack.demo.host import Stage
 
-_MEDALS = {1: "🥇", 2: "🥈", 3: "🥉"}
+MEDALS = {1: "🥇", 2: "🥈", 3: "🥉"}
 _SHOWN_CHOICES = 8
 
 
@@ -236,7 +235,7 @@ def _board(stage: Stage) -> RenderableType:
     table.add_column(width=5)
     for entry in stage.board:
         table.add_row(
-            _MEDALS.get(entry.rank, str(entry.rank)),
+            MEDALS.get(entry.rank, str(entry.rank)),
             entry.display_name,
             Text(f"{entry.score:,}", style="bold"),
             _movement(stage.last_ranks.get(entry.entry_id, 0), entry.rank),
@@ -252,52 +251,3 @@ def _movement(before: int, now: int) -> Text:
     return (
         Text(f"▲ {before - now}", style="green") if now < before else Text(f"▼ {now - before}", style="red")
     )
-
-
-def final_standings(entries: list[Any], participants: list[Any]) -> Table:
-    """The podium and those behind it."""
-    stats = {each.participant_id: each for each in participants}
-    table = Table(title="Final standings", box=box.ROUNDED, title_style="bold")
-    for name, justify in (
-        ("", "right"),
-        ("player", "left"),
-        ("score", "right"),
-        ("right", "right"),
-        ("mean time", "right"),
-    ):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]  # rich's Literal is lost in the loop
-    for entry in entries:
-        known = stats.get(entry.entry_id)
-        right = f"{known.correct_count}/{known.response_count}" if known else ""
-        mean = known.mean_response_duration.ToTimedelta().total_seconds() if known else 0.0
-        table.add_row(
-            _MEDALS.get(entry.rank, str(entry.rank)),
-            entry.display_name,
-            f"{entry.score:,}",
-            right,
-            f"{mean:.1f} s",
-        )
-    return table
-
-
-def question_analytics(questions: list[block_pb2.Block], rounds: list[round_pb2.RoundStats]) -> Table:
-    """What became of every question."""
-    table = Table(title="Questions", box=box.ROUNDED, title_style="bold")
-    table.add_column("", justify="right")
-    table.add_column("question", max_width=60, no_wrap=True, overflow="ellipsis")
-    for name in ("answers", "right", "partly", "wrong", "accuracy", "mean time"):
-        table.add_column(name, justify="right")
-    prompts = {block.block_id: " ".join(block.content.prompt.split()) for block in questions}
-    for number, stats in enumerate(rounds, start=1):
-        mean = stats.mean_response_duration.ToTimedelta().total_seconds()
-        table.add_row(
-            str(number),
-            prompts.get(stats.block_id, ""),
-            str(stats.response_count),
-            str(stats.correct_count),
-            str(stats.partial_count),
-            str(stats.incorrect_count),
-            f"{stats.accuracy:.0%}",
-            f"{mean:.1f} s",
-        )
-    return table
