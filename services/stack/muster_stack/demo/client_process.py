@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
+from typing import Any
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
@@ -28,7 +29,8 @@ def user_token(user: str, *, organization: str, role: OrganizationRole, name: st
 
 def violations(error: grpc.aio.AioRpcError) -> list[tuple[str, str]]:
     """(field, description) of every violation that came with an error."""
-    for key, value in error.trailing_metadata() or ():
+    trailers: Any = error.trailing_metadata() or ()
+    for key, value in trailers:
         if key == _DETAILS:
             status = status_pb2.Status.FromString(value)
             found = error_details_pb2.BadRequest()
