@@ -8,7 +8,9 @@ from collections.abc import Collection
 
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
+from google.protobuf.message_factory import GetMessageClass
 from muster.stream.v1.stream_pb2 import Envelope
+from muster_kit.rpc.validation import Validation
 
 from tests.contract import contracts
 from tests.contract.contracts import name, rules
@@ -159,6 +161,13 @@ def test_a_list_pages(method: MethodDescriptor) -> None:
     assert _is_text(method.input_type.fields_by_name["page_token"], max_length=512)
     assert _is_text(method.output_type.fields_by_name["next_page_token"], max_length=0)
     assert any(field.is_repeated for field in method.output_type.fields)
+
+
+def test_every_rule_can_be_evaluated() -> None:
+    """A rule of the wrong type, or a pattern with a fault, shows only when it is compiled."""
+    validation = Validation()
+    for message in {field.containing_type for field in FIELDS.values()}:
+        validation.warm(GetMessageClass(message))
 
 
 def test_every_text_in_a_request_is_bounded() -> None:
