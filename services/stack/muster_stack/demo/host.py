@@ -10,14 +10,14 @@ from typing import Any, Final
 from muster.scoring.v1 import answer_pb2, board_service_pb2, round_service_pb2, rules_pb2
 from muster.session.v1 import block_pb2, block_service_pb2, session_pb2, session_service_pb2
 from muster_kit.ids import new_id
+from muster_session.question_files import QuestionFormat, guess_format
 
 from muster_stack.demo.client import Client, Metadata, bearer, follow
 
 _FORMATS: Final = {
-    ".gift": block_service_pb2.QUESTION_FORMAT_GIFT,
-    ".txt": block_service_pb2.QUESTION_FORMAT_AIKEN,
-    ".aiken": block_service_pb2.QUESTION_FORMAT_AIKEN,
-    ".csv": block_service_pb2.QUESTION_FORMAT_CSV,
+    QuestionFormat.GIFT: block_service_pb2.QUESTION_FORMAT_GIFT,
+    QuestionFormat.AIKEN: block_service_pb2.QUESTION_FORMAT_AIKEN,
+    QuestionFormat.CSV: block_service_pb2.QUESTION_FORMAT_CSV,
 }
 _TOP: Final = 10
 
@@ -32,9 +32,10 @@ class QuestionFile:
 
     @classmethod
     def read(cls, path: Path) -> "QuestionFile":
-        """Read `path`; the ending of its name tells the format. Raises OSError."""
-        file_format = _FORMATS.get(path.suffix.lower(), block_service_pb2.QUESTION_FORMAT_GIFT)
-        return cls(path.stem, file_format, path.read_bytes())
+        """Read `path`; its name, else its text, tells the format. Raises OSError."""
+        content = path.read_bytes()
+        guessed = guess_format(path.name, content.decode(errors="replace"))
+        return cls(path.stem, _FORMATS[guessed], content)
 
 
 @dataclass(slots=True)
