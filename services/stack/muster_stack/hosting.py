@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
+import structlog
 from muster_kit.app import ServiceApp
 from muster_kit.db.engine import Database
 from muster_kit.rpc.auth import Authenticator
@@ -20,6 +21,8 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from muster_stack.problem import Problem
+
+_log = structlog.get_logger(__name__)
 
 
 class Host:
@@ -100,6 +103,7 @@ class Host:
 
     def _in_background(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
+        task.add_done_callback(_tell_failure)
         self._exits.push_async_callback(_end, task)
 
 
@@ -109,6 +113,11 @@ async def _end(task: asyncio.Task[None]) -> None:
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=0.1)
+
+
+def _tell_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("background_work_failed", work=task.get_name(), exc_info=error)
 
 
 def _readiness(app: ServiceApp) -> Probe:

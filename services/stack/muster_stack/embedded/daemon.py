@@ -17,6 +17,8 @@ from muster_stack.embedded.log import Log
 from muster_stack.problem import Problem
 
 _POLL_SECONDS = 0.02
+# A PostgreSQL with much to write takes its time to end, also when it was told to be fast.
+_REMNANT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +84,7 @@ class Daemon:
         `clear` runs while no process of the server can exist. Raises Problem with the server's own last
         words when it ends instead, or when it does not answer in time.
         """
-        try:
-            lock = await self._locked(30.0)
-        except TimeoutError:
-            raise Problem(
-                f"{self.name} of an earlier run has not ended yet; try again in a moment."
-            ) from None
+        lock = await self._lock_for_child()
         try:
             clear()
             with self._log.open() as log:
@@ -101,6 +98,23 @@ class Daemon:
             raise Problem(
                 f"{self.name} does not answer after {patience.seconds} s; see {self._log.path}."
             ) from None
+
+    async def run_alone(self, launch: Launch) -> tuple[int, str]:
+        """Run a program to its end while the server cannot run; return its exit code and output."""
+        lock = await self._lock_for_child()
+        try:
+            process = await launch.spawn(
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, pass_fds=(lock,)
+            )
+        finally:
+            os.close(lock)
+        try:
+            output, _ = await process.communicate()
+        except asyncio.CancelledError:
+            process.kill()
+            await process.wait()
+            raise
+        return await process.wait(), output.decode(errors="replace")
 
     async def wait(self) -> int:
         """Wait for the server to end and return its exit code (negative: the signal)."""
@@ -137,6 +151,15 @@ class Daemon:
             if process.returncode is not None:
                 raise Problem(self.last_words())
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def _lock_for_child(self) -> int:
+        """The lock, to be inherited by a child; waits until what an earlier run left has ended."""
+        try:
+            return await self._locked(_REMNANT_SECONDS)
+        except TimeoutError:
+            raise Problem(
+                f"{self.name} of an earlier run has not ended yet; try again in a moment."
+            ) from None
 
     async def _locked(self, seconds: float) -> int:
         """An open descriptor that holds the lock; TimeoutError while processes of the server remain."""

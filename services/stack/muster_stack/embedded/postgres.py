@@ -1,7 +1,5 @@
 """The embedded PostgreSQL: made by initdb on first use, then run as a direct child."""
 
-import asyncio
-import re
 import shutil
 import signal
 from pathlib import Path
@@ -9,10 +7,9 @@ from urllib.parse import quote, urlencode
 
 import asyncpg
 
-from muster_stack.embedded.binaries import postgres_program
 from muster_stack.embedded.daemon import Daemon, Launch
-from muster_stack.embedded.identity import Identity
 from muster_stack.embedded.log import Log
+from muster_stack.embedded.site import Site
 from muster_stack.problem import Problem, disk_full
 
 SUPERUSER = "postgres"
@@ -42,22 +39,20 @@ _SETTINGS = {
 
 
 class Postgres:
-    """One PostgreSQL cluster in `home`/data, reached through a socket in `sockets`.
+    """One PostgreSQL cluster in `home`/data, reached through a socket.
 
     Starting fails with a Problem when the cluster is another major version's.
     """
 
     name = "PostgreSQL"
 
-    def __init__(
-        self, *, home: Path, sockets: Path, log: Log, password: str, identity: Identity, version: str
-    ) -> None:
+    def __init__(self, *, home: Path, log: Log, password: str, site: Site) -> None:
         self._home = home
         self._data = home / "data"
-        self._sockets = sockets
         self._password = password
-        self._identity = identity
-        self._version = version
+        self._site = site
+        self._identity = site.identity
+        self._sockets = site.sockets
         self._daemon = Daemon(self.name, lock=home.with_suffix(".lock"), log=log)
 
     @property
@@ -73,14 +68,17 @@ class Postgres:
 
     async def start(self) -> None:
         """Start, after making the cluster when there is none, and return once it answers a query."""
-        if not self._data.exists():
-            await self._initialize()
-        self._check_major()
-        self._identity.take(self._home)
+        try:
+            if not self._data.exists():
+                await self._initialize()
+            self._check_major()
+            self._identity.take(self._home)
+        except OSError as error:
+            raise Problem.from_os_error(error, self._home) from error
         settings = _SETTINGS | {"unix_socket_directories": str(self._sockets)}
         options = [f"--{name}={value}" for name, value in settings.items()]
         launch = Launch(
-            [postgres_program("postgres"), "-D", self._data, *options],
+            [self._site.programs.postgres, "-D", self._data, *options],
             self._identity,
             # Fast shutdown: even when this process is killed, the cluster is left clean.
             signal.SIGINT,
@@ -106,33 +104,32 @@ class Postgres:
 
     async def ensure_database(self, name: str) -> None:
         """Make the database when it does not exist."""
-        connection = await asyncpg.connect(self.url())
         try:
-            if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
-                await connection.execute(f'CREATE DATABASE "{name}"')
-        finally:
-            await connection.close()
+            connection = await asyncpg.connect(self.url())
+            try:
+                if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
+                    await connection.execute(f'CREATE DATABASE "{name}"')
+            finally:
+                await connection.close()
+        except asyncpg.DiskFullError:
+            raise Problem(disk_full(self._home)) from None
+        except (asyncpg.PostgresError, OSError) as error:
+            raise Problem(f"PostgreSQL does not make the database {name}: {error}.") from error
 
     async def _answers(self) -> bool:
         try:
-            connection = await asyncpg.connect(
-                host=str(self._sockets),
-                port=_PORT,
-                user=SUPERUSER,
-                password=self._password,
-                database="postgres",
-                timeout=5,
-            )
-        except (OSError, TimeoutError, asyncpg.CannotConnectNowError):
-            return False
-        except asyncpg.TooManyConnectionsError:
-            return True
+            connection = await asyncpg.connect(self.url(), timeout=5)
+            try:
+                return bool(await connection.fetchval("SELECT 1", timeout=5) == 1)
+            finally:
+                connection.terminate()
         except asyncpg.InvalidPasswordError:
             raise Problem(f"The password of {self._data} is not the one in the credentials file.") from None
-        try:
-            return bool(await connection.fetchval("SELECT 1") == 1)
-        finally:
-            await connection.close(timeout=5)
+        except asyncpg.TooManyConnectionsError:
+            # It is busy, not away.
+            return True
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return False
 
     async def _initialize(self) -> None:
         """Make the cluster aside and move it into place, so that a half-made one is never used."""
@@ -153,7 +150,7 @@ class Postgres:
 
     async def _run_initdb(self, directory: Path, password_file: Path) -> None:
         arguments: list[str | Path] = [
-            postgres_program("initdb"),
+            self._site.programs.initdb,
             "--pgdata", directory,
             "--username", SUPERUSER,
             "--pwfile", password_file,
@@ -165,15 +162,10 @@ class Postgres:
             "--no-instructions",
         ]  # fmt: skip
         launch = Launch(arguments, self._identity, signal.SIGKILL, _ENVIRONMENT)
-        process = await launch.spawn(stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
-        try:
-            output, _ = await process.communicate()
-        except asyncio.CancelledError:
-            process.kill()
-            raise
-        if process.returncode != 0:
+        code, output = await self._daemon.run_alone(launch)
+        if code != 0:
             shutil.rmtree(directory, ignore_errors=True)
-            raise Problem(self._refusal(output.decode(errors="replace")))
+            raise Problem(self._refusal(output))
 
     def _refusal(self, output: str) -> str:
         if "No space left on device" in output:
@@ -184,7 +176,7 @@ class Postgres:
 
     def _check_major(self) -> None:
         made_by = (self._data / "PG_VERSION").read_text().strip()
-        ours = self._version.split(".", 1)[0]
+        ours = self._site.postgres_version.split(".", 1)[0]
         if made_by != ours:
             raise Problem(
                 f"{self._data} was made by PostgreSQL {made_by}, and this is PostgreSQL {ours}: export it "
@@ -209,11 +201,3 @@ def _is_postmaster_of(data: Path, pid: str) -> bool:
     except OSError:
         return False
     return str(data).encode() in command.split(b"\0")
-
-
-def version_in(output: str) -> str:
-    """The version in what `postgres --version` prints, such as "18.6"."""
-    found = re.search(r"(\d+(?:\.\d+)*)", output)
-    if found is None:
-        raise Problem(f"The embedded PostgreSQL does not run here: {output.strip() or 'no output'}.")
-    return found.group(1)

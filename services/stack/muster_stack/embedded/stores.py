@@ -1,18 +1,10 @@
 """Both embedded stores over one state directory."""
 
-import asyncio
-import os
-from signal import SIGKILL
-
 from muster_stack.credentials import Credentials, credentials_of
-from muster_stack.embedded import child
-from muster_stack.embedded.binaries import postgres_program, valkey_program
-from muster_stack.embedded.daemon import Launch
-from muster_stack.embedded.identity import NOBODY_ID, Identity, candidates
 from muster_stack.embedded.log import Log
-from muster_stack.embedded.postgres import Postgres, version_in
+from muster_stack.embedded.postgres import Postgres
+from muster_stack.embedded.site import choose_site
 from muster_stack.embedded.valkey import Valkey
-from muster_stack.problem import Problem
 from muster_stack.state import State
 
 DATABASE = "muster"
@@ -74,48 +66,19 @@ class Stores:
 
 
 async def prepare_stores(state: State) -> Stores:
-    """Stores over `state`, not started yet; a Problem when a binary or an identity is missing."""
-    identity, version = await _identify()
-    sockets = state.sockets()
-    if identity.owner_id == NOBODY_ID:
-        # Nobody has to get to what is theirs; what is not stays closed by its own mode.
-        state.root.chmod(0o711)
-    identity.take(sockets)
+    """Stores over `state`, not started yet; a Problem when they cannot run here."""
+    site = await choose_site(state)
     credentials = credentials_of(state.root)
     postgres = Postgres(
         home=state.postgres,
-        sockets=sockets,
         log=Log(state.logs / "postgres.log"),
         password=credentials.postgres,
-        identity=identity,
-        version=version,
+        site=site,
     )
     valkey = Valkey(
         home=state.valkey,
-        sockets=sockets,
         log=Log(state.logs / "valkey.log"),
         password=credentials.valkey,
-        identity=identity,
+        site=site,
     )
     return Stores(postgres=postgres, valkey=valkey, credentials=credentials)
-
-
-async def _identify() -> tuple[Identity, str]:
-    """The first identity under which PostgreSQL runs here, and PostgreSQL's version."""
-    program = postgres_program("postgres")
-    valkey_program()
-    output = ""
-    for identity in candidates():
-        launch = Launch([program, "--version"], identity, SIGKILL, {"LC_ALL": "C"})
-        process = await launch.spawn(stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
-        output = (await process.communicate())[0].decode(errors="replace")
-        if process.returncode == 0:
-            return identity, version_in(output)
-        if process.returncode not in (child.IDENTITY_REFUSED, child.PROGRAM_MISSING):
-            break
-    if os.geteuid() == 0:
-        raise Problem(
-            "PostgreSQL may not run as root, and user namespaces are refused here while nobody may not reach "
-            f"{program}: install Muster where every user can read it, or run it as an ordinary user."
-        )
-    raise Problem(f"The embedded PostgreSQL does not run here: {output.strip() or 'no output'}.")

@@ -5,10 +5,10 @@ import signal
 from pathlib import Path
 from urllib.parse import quote
 
-from muster_stack.embedded.binaries import valkey_program
 from muster_stack.embedded.daemon import Daemon, Launch
-from muster_stack.embedded.identity import Identity
 from muster_stack.embedded.log import Log
+from muster_stack.embedded.site import Site
+from muster_stack.problem import Problem
 
 _ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"}
 _CONFIGURATION = """\
@@ -29,16 +29,17 @@ appendfsync everysec
 
 
 class Valkey:
-    """One Valkey in `home`/data, reached through a socket in `sockets`."""
+    """One Valkey in `home`/data, reached through a socket."""
 
     name = "Valkey"
 
-    def __init__(self, *, home: Path, sockets: Path, log: Log, password: str, identity: Identity) -> None:
+    def __init__(self, *, home: Path, log: Log, password: str, site: Site) -> None:
         self._home = home
         self._data = home / "data"
-        self._socket = sockets / "valkey.sock"
+        self._socket = site.sockets / "valkey.sock"
         self._password = password
-        self._identity = identity
+        self._program = site.programs.valkey
+        self._identity = site.identity
         self._daemon = Daemon(self.name, lock=home.with_suffix(".lock"), log=log)
 
     @property
@@ -53,17 +54,13 @@ class Valkey:
 
     async def start(self) -> None:
         """Start it and return once it answers PING, its append-only file loaded."""
-        self._data.mkdir(mode=0o700, exist_ok=True)
         configuration = self._home / "valkey.conf"
-        configuration.touch(mode=0o600)
-        configuration.write_text(
-            _CONFIGURATION.format(socket=self._socket, data=self._data, password=self._password)
-        )
-        self._identity.take(self._home)
-        for path in (self._data, configuration):
-            self._identity.give(path)
+        try:
+            self._configure(configuration)
+        except OSError as error:
+            raise Problem.from_os_error(error, self._home) from error
         # Told to end, it writes what is buffered and goes at once.
-        launch = Launch([valkey_program(), configuration], self._identity, signal.SIGTERM, _ENVIRONMENT)
+        launch = Launch([self._program, configuration], self._identity, signal.SIGTERM, _ENVIRONMENT)
         await self._daemon.start(launch, clear=self._clear_stale, answers=self._answers)
 
     async def wait(self) -> int:
@@ -81,6 +78,15 @@ class Valkey:
     def last_words(self) -> str:
         """Why it ended, as far as its log tells."""
         return self._daemon.last_words()
+
+    def _configure(self, file: Path) -> None:
+        self._data.mkdir(mode=0o700, exist_ok=True)
+        # The password is in a file because everyone can read a command line.
+        file.touch(mode=0o600)
+        file.write_text(_CONFIGURATION.format(socket=self._socket, data=self._data, password=self._password))
+        self._identity.take(self._home)
+        for path in (self._data, file):
+            self._identity.give(path)
 
     async def _answers(self) -> bool:
         try:
