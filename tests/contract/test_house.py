@@ -47,7 +47,11 @@ def test_a_breaking_change_is_seen(tmp_path: Path) -> None:
     contract.write_text(text.replace("string join_code = 6;", "string join_code = 66;"))
     baseline = ROOT / "tests/contract/baseline.binpb"
     done = subprocess.run(
-        [BIN / "buf", "breaking", "--against", baseline], cwd=tmp_path, capture_output=True, text=True, check=False
+        [BIN / "buf", "breaking", "--against", baseline],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode != 0
     assert "join_code" in done.stdout
