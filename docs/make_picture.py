@@ -1,0 +1,81 @@
+"""Plays the demo and keeps one moment of it as docs/demo.svg: `python docs/make_picture.py`.
+
+Needs a running `muster up`; it plays on its state directory like `muster demo` does.
+"""
+
+import asyncio
+import copy
+import os
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from muster_kit.caller import OrganizationRole
+from muster_stack.credentials import Credentials
+from muster_stack.state import State, default_path
+from rich.console import Console
+from rich.text import Text
+
+OUT = Path(__file__).parent / "demo.svg"
+QUESTION = 6
+WIDTH = 104
+
+
+class Camera:
+    """A screen that keeps the stage as it was when question QUESTION had just been revealed."""
+
+    def __init__(self) -> None:
+        self.console = Console(record=True, width=WIDTH, force_terminal=True, file=Path(os.devnull).open("w"))
+        self._done = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def show(self, stage: object, *, players: int) -> None:
+        """Keep the moment."""
+        from muster_stack.demo.host import Stage
+        from muster_stack.demo.screen import picture
+
+        assert isinstance(stage, Stage)
+        settled = stage.stats is not None and stage.stats.response_count == stage.response_count >= players
+        if stage.question_number == QUESTION and stage.answer_key is not None and settled and not self._done:
+            self._done = True
+            self.console.print(Text("$ muster demo", style="bold"))
+            self.console.print(picture(copy.copy(stage), players=players))
+
+
+async def main() -> None:
+    """Play and keep the picture."""
+    state = State(Path(os.environ.get("MUSTER_STATE") or default_path()))
+    running = state.running()
+    if running is None:
+        sys.exit("Start `muster up` first.")
+    os.environ["MUSTER_USER_TOKEN_SECRET"] = Credentials.read(state.root / "credentials.json").user_token_secret
+    from muster_stack.demo.__main__ import _OUR_QUESTIONS
+    from muster_stack.demo.client_process import user_token
+    from muster_stack.demo.host import QuestionFile
+    from muster_stack.demo.play import Quiz, play
+    from muster_stack.demo.results import final_standings
+
+    camera = Camera()
+    outcome = await play(
+        Quiz(QuestionFile.read(_OUR_QUESTIONS), players=30, blocks=8, pace=2.0, reveal_seconds=0.6, seed=1),
+        address=running.address,
+        host_token=user_token("host", organization="demo", role=OrganizationRole.EDITOR),
+        player_tokens=lambda number: user_token(
+            f"player-{number}", organization="demo", role=OrganizationRole.MEMBER
+        ),
+        screen=camera,
+    )
+    camera.console.print(final_standings(outcome.board[:5], list(outcome.analytics.participants)))
+    camera.console.save_svg(str(OUT), title="muster demo")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
