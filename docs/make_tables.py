@@ -2,8 +2,10 @@
 # ruff: noqa: INP001 - a script, not a package.
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +13,7 @@ from typing import Any, Final
 from advice import ADVICE
 from muster.session.v1 import session_service_pb2
 from muster_kit.errors import CATALOG, Reason
+from muster_kit.settings import Settings
 from muster_session.model import MOVES, Verb
 
 DOCS: Final = Path(__file__).parent
@@ -42,6 +45,15 @@ def session_moves() -> str:
     return table(("from", "by", "to"), rows)
 
 
+def settings() -> str:
+    """Return all settings with their defaults."""
+    rows = (
+        (f"`MUSTER_{name.upper()}`", _default(field.default), field.description or "")
+        for name, field in Settings.model_fields.items()
+    )
+    return table(("variable", "default", "meaning"), rows)
+
+
 def watches() -> str:
     """Return the watch streams, with what is particular to each."""
     return table(("stream", "events", "snapshot", "view", "other"), _watch_rows())
@@ -50,6 +62,7 @@ def watches() -> str:
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "errors": errors,
     "session-moves": session_moves,
+    "settings": settings,
     "watches": watches,
 }
 
@@ -84,6 +97,16 @@ def main() -> int:
         sys.stderr.write(f"{', '.join(stale)} out of date: run `just docs`\n")
         return 1
     return 0
+
+
+def _default(value: Any) -> str:
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, timedelta):
+        return f"`{value}`"
+    if isinstance(value, tuple):
+        return f"`{list(value)}`"
+    return f"`{json.dumps(value)}`" if isinstance(value, bool) else f"`{value}`"
 
 
 def _rpc(verb: Verb) -> str:
