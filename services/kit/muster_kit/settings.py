@@ -49,6 +49,10 @@ class Settings(BaseSettings):
         None, description="PEM certificates to trust when calling other services; default: call without TLS."
     )
 
+    trusted_proxies: int = Field(
+        0, ge=0, description="How many proxies in front add to x-forwarded-for; 0: none, the header is ignored."
+    )
+
     user_token_secret: SecretStr | None = Field(
         None, description="Secret of user tokens signed with HS256, for development; at least 32 characters."
     )

@@ -73,9 +73,9 @@ class Call:
     def peer_address(self) -> str:
         """The client's IP address; behind trusted proxies, the one the outermost of them saw."""
         if self._trusted_proxies:
-            forwarded = ",".join(
-                value for key, value in self._context.invocation_metadata() if key == "x-forwarded-for"
-            )
+            metadata = self._context.invocation_metadata()
+            # Proxies extend the one header; of several, gRPC would keep the last alone.
+            forwarded = next((value for key, value in metadata if key == "x-forwarded-for"), "")
             hops = [hop.strip() for hop in forwarded.split(",")]
             if len(hops) >= self._trusted_proxies and _is_address(hops[-self._trusted_proxies]):
                 return hops[-self._trusted_proxies]
@@ -150,6 +150,8 @@ class _Requests:
         except grpc.aio.BaseError as error:
             raise asyncio.CancelledError from error
         if data is _EOF:
+            # A client that breaks off looks like one that is done, until its cancellation arrives.
+            await asyncio.sleep(0)
             raise StopAsyncIteration
         return self._decode(data)
 

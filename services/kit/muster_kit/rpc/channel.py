@@ -17,7 +17,8 @@ _TIMEOUT: Final = timedelta(seconds=5)
 def service_config() -> str:
     """Return the gRPC service config that clients of our services should use, as JSON.
 
-    UNAVAILABLE is retried: what has a `request_id` has one effect however often it arrives.
+    UNAVAILABLE is retried: what has a `request_id` has one effect however often it arrives. So is
+    CANCELLED, which servers say in one case alone: the call met a worker as it went away.
     """
     return files(__package__).joinpath("service_config.json").read_text()
 

@@ -25,6 +25,9 @@ from muster_kit.rpc.validation import Validation
 
 _log = structlog.get_logger(__name__)
 
+# Seconds. The client counts from when it sent, so its deadline passes before ours.
+_DEADLINE_SLACK: Final = 0.05
+
 _LOG_LEVELS: Final = {Reason.INTERNAL: logging.ERROR, Reason.UNAVAILABLE: logging.WARNING}
 
 
@@ -79,23 +82,28 @@ class Method(ABC):
         surroundings.validation.warm(self._request_class)
 
     async def handle(self, incoming: Any, context: Context) -> bytes:
-        """Serve one call; whatever fails is told by the status, and nothing leaves but cancellation."""
+        """Serve one call; whatever fails is told by the status alone."""
         call = Call(context, method=self.name, decode=self._decode, trusted_proxies=self._trusted_proxies)
-        code = "OK"
+        response = b""
+        failure: WireStatus | None = None
         try:
             call.caller = await self._admission.admit(self._rule, context)
-            return await self._serve(incoming, call)
+            response = await self._serve(incoming, call)
         except asyncio.CancelledError:
             if not call.absorb_end():
-                code = "DEADLINE_EXCEEDED" if call.time_remaining() == 0 else "CANCELLED"
+                self._metrics.ended(_cancelled_code(call))
                 raise
             if call.ended_by is not None:
-                code = self._fail(call, context, call.ended_by)
+                failure = self._explain(call, call.ended_by)
         except Exception as error:  # noqa: BLE001 - this is the funnel: what passes here leaks
-            code = self._fail(call, context, error)
-        finally:
-            self._metrics.ended(code)
-        return b""
+            failure = self._explain(call, error)
+        if failure is None:
+            self._metrics.ended("OK")
+        else:
+            self._metrics.ended(failure.code.name)
+            # Not `set_code`: with that, unary calls answer a message too, which clients never retry.
+            await context.abort(failure.code, failure.message, failure.trailers)
+        return response
 
     @abstractmethod
     async def _serve(self, incoming: Any, call: Call) -> bytes:
@@ -118,11 +126,10 @@ class Method(ABC):
             raise TypeError(f"{self.name} answers with {type(response).__name__}")
         return response.SerializeToString()
 
-    def _fail(self, call: Call, context: Context, error: Exception) -> str:
+    def _explain(self, call: Call, error: Exception) -> WireStatus:
         told = explain(error)
         internal = told.reason is Reason.INTERNAL
         status = wire_status(told, call_id=call.call_id if internal else "")
-        _set_status(context, status)
         level = _LOG_LEVELS.get(told.reason, logging.INFO if told.detail else logging.DEBUG)
         _log.log(
             level,
@@ -134,7 +141,7 @@ class Method(ABC):
             subject=call.caller.subject,
             exc_info=error if internal else None,
         )
-        return status.code.name
+        return status
 
 
 class UnaryMethod(Method):
@@ -207,11 +214,10 @@ class UnknownMethod:
 
     async def handle(self, _: Any, context: Context) -> None:
         """Answer UNIMPLEMENTED without reading a request, whose shape nobody knows."""
-        _set_status(context, self._status)
         self._metrics.ended(self._status.code.name)
+        await context.abort(self._status.code, self._status.message, self._status.trailers)
 
 
-def _set_status(context: Context, status: WireStatus) -> None:
-    context.set_code(status.code)
-    context.set_details(status.message)
-    context.set_trailing_metadata(status.trailers)
+def _cancelled_code(call: Call) -> str:
+    remaining = call.time_remaining()
+    return "DEADLINE_EXCEEDED" if remaining is not None and remaining < _DEADLINE_SLACK else "CANCELLED"
