@@ -23,6 +23,7 @@ class CuttingProxy:
         self._delivers = False
         self.round_trips = 0
         self.cuts = 0
+        self.was_cut = asyncio.Event()
 
     @property
     def url(self) -> str:
@@ -35,6 +36,7 @@ class CuttingProxy:
         """Cut the next connection that sends `marker`; if it `delivers`, once PostgreSQL has answered."""
         self._marker = marker
         self._delivers = delivers
+        self.was_cut.clear()
 
     def cut_all(self) -> None:
         """Cut every connection, whatever it is doing."""
@@ -75,6 +77,7 @@ class CuttingProxy:
             return False
         self._marker = b""
         self.cuts += 1
+        self.was_cut.set()
         return True
 
 

@@ -3,18 +3,18 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from google.protobuf.wrappers_pb2 import Int64Value, StringValue
 from muster.session.v1.chat_service_pb2 import SendMessageRequest
-from sqlalchemy import Column, MetaData, Table, Text, insert, text
-
 from muster_kit.caller import Caller, CallerKind
 from muster_kit.db import Commands, Database, Publisher, RoomTables, RoomTransaction, room_tables
 from muster_kit.db.migrate import migrate
 from muster_kit.ids import new_id
+from sqlalchemy import Column, MetaData, Table, Text, insert, text
+
 from tests.conftest import DatabaseUrls
 
 SCHEMA = "notes"
@@ -150,6 +150,7 @@ class NotesService:
         database: Database | None = None,
         publisher: Publisher | None = None,
         wake: Callable[[datetime], None] | None = None,
+        time_limit: timedelta = timedelta(seconds=20),
     ) -> Commands[Notes]:
         """One process's write path."""
         commands = Commands(
@@ -159,6 +160,7 @@ class NotesService:
             encode_event=encode_event,
             publisher=publisher or Listener(),
             wake=wake,
+            time_limit=time_limit,
         )
         self.running.append(commands)
         return commands
@@ -206,11 +208,11 @@ class NotesService:
             await database.close()
 
 
-async def until(condition: Callable[[], Awaitable[bool] | bool], *, seconds: float = 10) -> None:
-    """Wait until a condition is true."""
+async def until(condition: Callable[[], object], *, seconds: float = 10) -> None:
+    """Wait until a condition, which may have to be awaited, is true."""
     async with asyncio.timeout(seconds):
         while True:
             met = condition()
-            if await met if isinstance(met, Awaitable) else met:
+            if (await met) if isinstance(met, Awaitable) else met:
                 return
             await asyncio.sleep(0.002)

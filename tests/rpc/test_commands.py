@@ -2,17 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 import pytest
 from google.protobuf.wrappers_pb2 import Int64Value
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, IntegrityError
-
 from muster_kit.db import Commands
 from muster_kit.errors import MusterError, Reason
 from muster_kit.ids import new_id
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
 from tests.rpc.notes import (
     ANA,
     STRANGER,
@@ -53,7 +53,7 @@ class Group:
             )
             # The first is a group of its own, stuck at the lock; the others gather behind it.
             first = asyncio.ensure_future(self._run(writing("the first"), ""))
-            await until(self._is_waiting)
+            await until(lambda: is_waiting(self._service))
             tasks = [
                 asyncio.ensure_future(self._run(use_case, f"request {i}" if request_ids else ""))
                 for i, use_case in enumerate(use_cases)
@@ -67,11 +67,13 @@ class Group:
             ANA, self._room_id, use_case, request=request("a note", request_id), encode=seq_answer
         )
 
-    async def _is_waiting(self) -> bool:
-        rows = await self._service.all(
-            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        return bool(rows)
+
+async def is_waiting(service: NotesService) -> bool:
+    """Whether somebody waits for a lock."""
+    rows = await service.all(
+        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return bool(rows)
 
 
 @pytest.fixture
@@ -199,9 +201,9 @@ async def test_an_error_of_the_database_that_a_lone_command_hushes_up_is_not_ack
 async def test_an_answer_that_cannot_be_encoded_undoes_its_command(
     service: NotesService, room_id: str
 ) -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="range"):
         await service.commands().run(
-            ANA, room_id, writing("x"), request=request("x"), encode=lambda _: Int64Value(value="no number")
+            ANA, room_id, writing("x"), request=request("x"), encode=lambda seq: Int64Value(value=2**64 + seq)
         )
     assert await service.notes(room_id) == []
 
@@ -254,6 +256,49 @@ async def test_time_does_not_go_back_within_a_room(service: NotesService, room_i
     assert all(earlier <= later for earlier, later in pairwise(times))
 
 
+async def test_time_is_read_after_the_wait_for_the_room(service: NotesService, room_id: str) -> None:
+    async with service.admin.connection() as holder:
+        await holder.execute(
+            text("SELECT 1 FROM notes.room_log WHERE room_id = :id FOR UPDATE"), {"id": room_id}
+        )
+        writing_late = asyncio.ensure_future(write(service.commands(), room_id, "late"))
+        await until(lambda: is_waiting(service))
+        released = await service.app.now()
+    await writing_late
+    (row,) = await service.all("SELECT create_time FROM notes.room_event")
+    assert row[0] > released
+
+
+async def test_a_use_case_that_hangs_gives_its_room_back(service: NotesService, room_id: str) -> None:
+    async def hanging(notes: Notes) -> int:
+        await notes.write("lost")
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    commands = service.commands(time_limit=timedelta(seconds=0.3))
+    hung = asyncio.ensure_future(
+        commands.run(ANA, room_id, hanging, request=request("x", "id"), encode=seq_answer)
+    )
+    await asyncio.sleep(0)
+    with pytest.raises(MusterError, match="UNAVAILABLE"):
+        await hung
+    assert await write(commands, room_id, "goes on")
+    assert await service.notes(room_id) == ["goes on"]
+
+
+async def test_a_timeout_of_a_use_case_is_its_own(service: NotesService, room_id: str, group: Group) -> None:
+    async def impatient(notes: Notes) -> int:
+        await notes.write("lost")
+        async with asyncio.timeout(0.01):
+            await asyncio.Event().wait()
+        raise AssertionError
+
+    outcomes = await group.of(impatient, writing("one"))
+    assert isinstance(outcomes[0], MusterError)
+    assert outcomes[0].reason is Reason.UNAVAILABLE
+    assert outcomes[1] == 2
+
+
 async def test_two_rooms_that_wait_for_each_other_both_land(service: NotesService) -> None:
     rooms = [await service.new_room(), await service.new_room()]
     commands = service.commands()
@@ -301,7 +346,7 @@ async def test_a_command_that_loses_every_race_is_told_to_come_back_and_the_othe
 
 async def test_a_room_of_another_organization_is_not_there(service: NotesService, room_id: str) -> None:
     commands = service.commands()
-    for caller, room in ((STRANGER, room_id), (ANA, new_id())):
+    for caller, room in ((STRANGER, room_id), (ANA, new_id()), (ANA, "nul \0")):
         with pytest.raises(MusterError, match="NOT_FOUND"):
             await write(commands, room, "x", caller=caller, request_id="id")
     assert await service.notes(room_id) == []

@@ -5,7 +5,6 @@ import contextvars
 from collections.abc import Sequence
 
 import pytest
-
 from muster_kit.db.group_commit import GroupCommit
 from muster_kit.errors import MusterError, Reason
 

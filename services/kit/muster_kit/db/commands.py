@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, Generic, TypeVar, cast
 
@@ -30,8 +30,6 @@ _log = structlog.get_logger(__name__)
 # PostgreSQL remembers 64 subtransactions a backend; beyond, every snapshot on the server slows down.
 _MAX_GROUP: Final = 64
 _MAX_WAITING: Final = 1024
-# A use case that hangs would hold its room for good.
-_GROUP_SECONDS: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +67,19 @@ class Commands(Generic[S]):
         encode_event: EncodeEvent,
         publisher: Publisher,
         wake: Callable[[datetime], None] | None = None,
+        time_limit: timedelta = timedelta(seconds=20),
     ) -> None:
-        """`bind` makes the store a use case works with; `wake` hears of every deadline set here."""
+        """`bind` makes the store a use case works with; `wake` hears of every deadline set here.
+
+        A group that takes longer than `time_limit` is given up, UNAVAILABLE: a use case that hangs
+        would otherwise hold its room for good.
+        """
         self._database = database
         self._storage = RoomStorage(tables, room_statements(tables), encode_event)
         self._bind = bind
         self._publications = Publications(publisher)
         self._wake = wake
+        self._time_limit_seconds = time_limit.total_seconds()
         self._queues: dict[_Target, GroupCommit[Command, Outcome]] = {}
         self._closed = False
 
@@ -139,6 +143,9 @@ class Commands(Generic[S]):
     async def _submit(self, target: _Target, command: Command) -> Outcome:
         if self._closed:
             raise MusterError(Reason.DRAINING)
+        # PostgreSQL takes no such text: it cannot be a room's id.
+        if "\0" in target.room_id:
+            raise MusterError(Reason.NOT_FOUND)
         if (queue := self._queues.get(target)) is None:
             queue = self._queues[target] = GroupCommit(
                 partial(self._commit, target),
@@ -166,7 +173,7 @@ class Commands(Generic[S]):
         self, target: _Target, commands: Sequence[Command], *, last_try: bool = False
     ) -> list[Outcome]:
         try:
-            async with asyncio.timeout(_GROUP_SECONDS), self._database.connection() as connection:
+            async with asyncio.timeout(self._time_limit_seconds), self._database.connection() as connection:
                 group = RoomGroup(
                     connection,
                     self._storage,

@@ -23,17 +23,19 @@ _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
+_PASSING: Final = frozenset({Reason.UNAVAILABLE, Reason.DRAINING, Reason.RATE_LIMITED})
+
 # Due by the database's clock: workers whose own clocks differ agree on it.
 _CLAIM: Final = """
-UPDATE {deadline} AS deadline
-SET fence = deadline.fence + 1, claim_expire_time = clock_timestamp() + :lease
-FROM (
+WITH due AS MATERIALIZED (
     SELECT room_id, key FROM {deadline}
     WHERE fire_time <= :now AND (claim_expire_time IS NULL OR claim_expire_time <= :now)
     ORDER BY fire_time LIMIT :limit
     FOR UPDATE SKIP LOCKED
-) AS due
-WHERE deadline.room_id = due.room_id AND deadline.key = due.key
+)
+UPDATE {deadline} AS deadline
+SET fence = deadline.fence + 1, claim_expire_time = clock_timestamp() + :lease
+FROM due WHERE deadline.room_id = due.room_id AND deadline.key = due.key
 RETURNING deadline.room_id, deadline.key, deadline.organization_id, deadline.fire_time,
     deadline.payload, deadline.fence
 """
@@ -148,7 +150,7 @@ class Deadlines:
                 await self._fire(deadline)
         except MusterError as error:
             log.warning("deadline_not_fired", error=str(error))
-            if error.reason is Reason.UNAVAILABLE:
+            if error.reason in _PASSING:
                 await self._release(deadline)
         except Exception:
             log.exception("deadline_failed")

@@ -66,6 +66,8 @@ class Database:
             max_overflow=0,
             pool_timeout=_POOL_WAIT_SECONDS,
             pool_use_lifo=True,
+            # What people write does not belong into the log.
+            hide_parameters=True,
             connect_args={
                 "timeout": _CONNECT_SECONDS,
                 "command_timeout": _COMMAND_SECONDS,

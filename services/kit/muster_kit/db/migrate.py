@@ -3,24 +3,30 @@
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Executable, MetaData, Table, func, inspect, select, text
+from sqlalchemy import Connection, func, inspect, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
-from sqlalchemy.schema import CreateIndex, CreateSchema, CreateTable
+from sqlalchemy.schema import CreateSchema
 
-from muster_kit.db.engine import ORGANIZATION_SETTING, asyncpg_url
-from muster_kit.db.tables import request_table, room_tables
+from muster_kit.db.engine import asyncpg_url
+from muster_kit.db.room_schema import create_request_table, create_room_tables
+from muster_kit.db.row_security import APP_ROLE, OWNER_ROLE, WRITER_ROLE, row_level_security
 
-OWNER_ROLE: Final = "muster_owner"
-"""Owns the schemas and runs the migrations; no service runs as this role."""
-APP_ROLE: Final = "muster_app"
-"""What the services run as: row-level security shows it one organization at a time."""
-WRITER_ROLE: Final = "muster_writer"
-"""What batch writers and timers run as: it sees all organizations, in the few tables they need."""
+# For the migrations of services, which need one import.
+__all__ = [
+    "APP_ROLE",
+    "OWNER_ROLE",
+    "WRITER_ROLE",
+    "create_request_table",
+    "create_roles",
+    "create_room_tables",
+    "migrate",
+    "row_level_security",
+]
 
 _ENVIRONMENT: Final = Path(__file__).parent / "environment"
 
@@ -30,14 +36,6 @@ _LIMITS: Final = {
     "statement_timeout": "20s",
     "idle_in_transaction_session_timeout": "15s",
 }
-
-
-class Operations(Protocol):
-    """What is used here of `alembic.op`."""
-
-    def execute(self, sqltext: Executable | str) -> None:
-        """Run a statement."""
-        ...
 
 
 async def create_roles(admin_url: str, passwords: Mapping[str, str]) -> None:
@@ -82,52 +80,13 @@ async def migrate(owner_url: str, *, schema: str, versions: Path, revision: str 
         await connection.run_sync(_upgrade, schema, versions, revision)
 
 
-def row_level_security(op: Operations, schema: str, table: str, *, writer: bool = False) -> None:
-    """Wall a table off by its column `organization_id`, and grant reading and writing it.
-
-    The app's role then sees the rows of the transaction's organization, and no row without one.
-    `writer` tables are also open to the writer's role, for all organizations. The owner is walled
-    off too: a migration that moves data lifts FORCE while it does.
-    """
-    name = f"{schema}.{table}"
-    rule = f"organization_id = nullif(current_setting('{ORGANIZATION_SETTING}', true), '')"
-    op.execute(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY")
-    op.execute(f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY")
-    op.execute(f"CREATE POLICY organization ON {name} TO {APP_ROLE} USING ({rule}) WITH CHECK ({rule})")
-    op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO {APP_ROLE}")
-    if writer:
-        op.execute(f"CREATE POLICY writer ON {name} TO {WRITER_ROLE} USING (true) WITH CHECK (true)")
-        op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO {WRITER_ROLE}")
-
-
-def create_room_tables(op: Operations, schema: str) -> None:
-    """Create and wall off the tables of rooms; the first migration of a service with rooms calls it.
-
-    Released migrations must not change what they do: a later column comes by a function of its own.
-    """
-    for table in room_tables(MetaData(), schema):
-        _create(op, schema, table)
-
-
-def create_request_table(op: Operations, schema: str) -> None:
-    """Create and wall off the table of answered requests, for a service without rooms."""
-    _create(op, schema, request_table(MetaData(), schema))
-
-
-def _create(op: Operations, schema: str, table: Table) -> None:
-    op.execute(CreateTable(table))
-    for index in sorted(table.indexes, key=lambda index: str(index.name)):
-        op.execute(CreateIndex(index))
-    row_level_security(op, schema, table.name, writer=True)
-
-
 def _upgrade(connection: Connection, schema: str, versions: Path, revision: str) -> None:
     config = Config()
     # A percent sign starts an interpolation in Alembic's options.
     config.set_main_option("script_location", str(_ENVIRONMENT).replace("%", "%%"))
     config.set_main_option("version_locations", str(versions).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    config.attributes.update(connection=connection, schema=schema, metadata=None)
+    config.attributes.update(connection=connection, schema=schema)
     command.upgrade(config, revision)
 
 

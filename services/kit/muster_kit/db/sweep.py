@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any, Final, cast
 
-from sqlalchemy import CursorResult, Executable, Table, bindparam, delete, select, text, tuple_
+from sqlalchemy import CursorResult, Table, TextClause, text
 
 from muster_kit.db.engine import Database, Transaction
 from muster_kit.db.tables import RoomTables
@@ -13,6 +13,17 @@ MINIMUM_KEPT: Final = timedelta(hours=24)
 
 _REQUESTS_A_TIME: Final = 5000
 _ROOMS_A_TIME: Final = 100
+
+_DELETE_REQUESTS: Final = """
+WITH old AS MATERIALIZED (
+    SELECT organization_id, caller_id, request_id FROM {request}
+    WHERE create_time < :before LIMIT :limit
+    FOR UPDATE SKIP LOCKED
+)
+DELETE FROM {request} AS request USING old
+WHERE request.organization_id = old.organization_id
+  AND request.caller_id = old.caller_id AND request.request_id = old.request_id
+"""
 
 # Rooms that are being written are left for the next time.
 _DELETE_EVENTS: Final = """
@@ -37,10 +48,8 @@ async def sweep_requests(database: Database, request: Table, *, kept: timedelta 
 
     For the writer's role; safe to run in several processes. ValueError when `kept` is below 24 h.
     """
-    keys = request.primary_key.columns
-    old = select(*keys).where(request.c.create_time < bindparam("before")).limit(_REQUESTS_A_TIME)
-    statement = delete(request).where(tuple_(*keys).in_(old.with_for_update(skip_locked=True)))
-    return await _sweep(database, statement, {}, kept)
+    names = {"request": request.fullname}
+    return await _sweep(database, text(_DELETE_REQUESTS.format(**names)), {"limit": _REQUESTS_A_TIME}, kept)
 
 
 async def sweep_events(database: Database, tables: RoomTables, *, kept: timedelta) -> int:
@@ -54,7 +63,7 @@ async def sweep_events(database: Database, tables: RoomTables, *, kept: timedelt
 
 
 async def _sweep(
-    database: Database, statement: Executable, parameters: dict[str, int], kept: timedelta
+    database: Database, statement: TextClause, parameters: dict[str, int], kept: timedelta
 ) -> int:
     if kept < MINIMUM_KEPT:
         raise ValueError(f"must be kept for {MINIMUM_KEPT} at least")

@@ -1,4 +1,7 @@
-"""The tables behind every room: its log, its events, its answered requests and its deadlines."""
+"""The tables behind every room: its log, its events, its answered requests and its deadlines.
+
+They are made by `muster_kit.db.room_schema`; a test compares the two.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -61,7 +64,6 @@ def room_tables(metadata: MetaData, schema: str) -> RoomTables:
             Column("payload", LargeBinary, nullable=False),
             Column("create_time", DateTime(timezone=True), nullable=False),
             PrimaryKeyConstraint("room_id", "seq"),
-            # Rows come in order of time: a block range index serves the sweep at no cost a row.
             Index("room_event_create_time", "create_time", postgresql_using="brin"),
             schema=schema,
         ),

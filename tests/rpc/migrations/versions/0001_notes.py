@@ -2,7 +2,6 @@
 
 import sqlalchemy as sa
 from alembic import op
-
 from muster_kit.db.migrate import create_room_tables, row_level_security
 
 revision = "0001"
