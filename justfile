@@ -16,8 +16,8 @@ test *arguments:
 
 # Mend what the formatters can.
 format:
-    {{bin}}/ruff check --fix services tests hatch_build.py
-    {{bin}}/ruff format services tests hatch_build.py
+    {{bin}}/ruff check --fix services tests docs hatch_build.py
+    {{bin}}/ruff format services tests docs hatch_build.py
     {{bin}}/buf format --write --path protos/muster
 
 # Freeze the contracts as those of a release; later changes must not break them.

@@ -5,6 +5,7 @@ Needs a running `muster up`; it plays on its state directory like `muster demo` 
 
 import asyncio
 import copy
+import io
 import os
 import sys
 from pathlib import Path
@@ -13,6 +14,12 @@ from typing import Self
 
 from muster_kit.caller import OrganizationRole
 from muster_stack.credentials import Credentials
+from muster_stack.demo.__main__ import OUR_QUESTIONS
+from muster_stack.demo.client_process import user_token
+from muster_stack.demo.host import QuestionFile, Stage
+from muster_stack.demo.play import Quiz, play
+from muster_stack.demo.results import final_standings
+from muster_stack.demo.screen import picture
 from muster_stack.state import State, default_path
 from rich.console import Console
 from rich.text import Text
@@ -26,7 +33,7 @@ class Camera:
     """A screen that keeps the stage as it was when question QUESTION had just been revealed."""
 
     def __init__(self) -> None:
-        self.console = Console(record=True, width=WIDTH, force_terminal=True, file=Path(os.devnull).open("w"))
+        self.console = Console(record=True, width=WIDTH, force_terminal=True, file=io.StringIO())
         self._done = False
 
     def __enter__(self) -> Self:
@@ -37,12 +44,8 @@ class Camera:
     ) -> None:
         return None
 
-    def show(self, stage: object, *, players: int) -> None:
+    def show(self, stage: Stage, *, players: int) -> None:
         """Keep the moment."""
-        from muster_stack.demo.host import Stage
-        from muster_stack.demo.screen import picture
-
-        assert isinstance(stage, Stage)
         settled = stage.stats is not None and stage.stats.response_count == stage.response_count >= players
         if stage.question_number == QUESTION and stage.answer_key is not None and settled and not self._done:
             self._done = True
@@ -56,16 +59,11 @@ async def main() -> None:
     running = state.running()
     if running is None:
         sys.exit("Start `muster up` first.")
-    os.environ["MUSTER_USER_TOKEN_SECRET"] = Credentials.read(state.root / "credentials.json").user_token_secret
-    from muster_stack.demo.__main__ import _OUR_QUESTIONS
-    from muster_stack.demo.client_process import user_token
-    from muster_stack.demo.host import QuestionFile
-    from muster_stack.demo.play import Quiz, play
-    from muster_stack.demo.results import final_standings
-
+    secrets = Credentials.read(state.root / "credentials.json")
+    os.environ["MUSTER_USER_TOKEN_SECRET"] = secrets.user_token_secret
     camera = Camera()
     outcome = await play(
-        Quiz(QuestionFile.read(_OUR_QUESTIONS), players=30, blocks=8, pace=2.0, reveal_seconds=0.6, seed=1),
+        Quiz(QuestionFile.read(OUR_QUESTIONS), players=30, blocks=8, pace=2.0, reveal_seconds=0.6, seed=1),
         address=running.address,
         host_token=user_token("host", organization="demo", role=OrganizationRole.EDITOR),
         player_tokens=lambda number: user_token(

@@ -1,5 +1,4 @@
 """Writes the tables in docs/ that are made from the code; `--check` only tells which are out of date."""
-# ruff: noqa: INP001 - a script, not a package.
 
 import argparse
 import json

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-PYTHON_FOLDERS = ("services", "tests", "hatch_build.py")
+PYTHON_FOLDERS = ("services", "tests", "docs", "hatch_build.py")
 
 CHECKS = {
     "ruff check": [BIN / "ruff", "check", *PYTHON_FOLDERS],

@@ -17,13 +17,13 @@ from muster_stack.demo.results import final_standings, question_analytics
 from muster_stack.demo.screen import LineScreen, LiveScreen, Screen
 from muster_stack.playing import client_address
 
-_OUR_QUESTIONS = Path(__file__).parent.parent / "questions" / "demo.gift"
+OUR_QUESTIONS = Path(__file__).parent.parent / "questions" / "demo.gift"
 _ORGANIZATION = "demo"
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="muster demo")
-    parser.add_argument("--questions", type=Path, default=_OUR_QUESTIONS)
+    parser.add_argument("--questions", type=Path, default=OUR_QUESTIONS)
     parser.add_argument("--players", type=int, required=True)
     parser.add_argument("--blocks", type=int, required=True)
     parser.add_argument("--pace", type=float, required=True)
