@@ -1,0 +1,109 @@
+"""The order of a board, as bytes that sort the same in Redis, in Python and in PostgreSQL."""
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from muster_scoring.model import MILLISECOND, Standing
+
+_ORDER: Final = struct.Struct(">QQQ")
+_SCORE_ZERO: Final = 1 << 63
+_LARGEST: Final = (1 << 63) - 1
+
+# How changes travel between processes: first and last seq; then for each line its version, whether it is
+# on the board, and the sizes of id and entry.
+_CHANGES: Final = struct.Struct(">QQ")
+_LINE: Final = struct.Struct(">QBHI")
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where an entry stands among the others; smaller is better.
+
+    Higher score first, then shorter total time, then who reached the score first, then the id.
+    """
+
+    score: int
+    duration_ms: int
+    reached_seq: int
+    entry_id: str
+
+    def encode(self) -> bytes:
+        """Return bytes that compare like positions: fixed-width big-endian numbers do."""
+        order = _ORDER.pack(_SCORE_ZERO - self.score, self.duration_ms, self.reached_seq)
+        return order + self.entry_id.encode()
+
+    @classmethod
+    def decode(cls, place: bytes) -> "Position":
+        """Return the position that `encode` made bytes of; ValueError when it did not."""
+        if len(place) <= _ORDER.size:
+            raise ValueError("too short")
+        score, duration_ms, reached_seq = _ORDER.unpack_from(place)
+        if max(duration_ms, reached_seq) > _LARGEST:
+            raise ValueError("out of bounds")
+        return cls(_SCORE_ZERO - score, duration_ms, reached_seq, place[_ORDER.size :].decode())
+
+
+def position_of(standing: Standing) -> Position:
+    """Return where a standing belongs, by what is shown of it."""
+    return Position(
+        standing.score - standing.held_score,
+        (standing.duration - standing.held_duration) // MILLISECOND,
+        standing.reached_seq,
+        standing.participant_id,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One entry of a board at its `version`; `place` is empty when it is not, or no longer, on the board.
+
+    `packed` is the entry as the contract's message, without its rank.
+    """
+
+    entry_id: str
+    version: int
+    place: bytes
+    packed: bytes
+
+    @property
+    def order(self) -> bytes:
+        """The part of the place before the id."""
+        return self.place[: _ORDER.size]
+
+
+@dataclass(frozen=True, slots=True)
+class BoardChanges:
+    """The lines that all changes of a board after `first_seq` up to `last_seq` left."""
+
+    board_id: str
+    first_seq: int
+    last_seq: int
+    lines: tuple[Line, ...]
+
+    def encode(self) -> bytes:
+        """Return the bytes that go from process to process."""
+        parts = [_CHANGES.pack(self.first_seq, self.last_seq)]
+        for line in self.lines:
+            entry_id = line.entry_id.encode()
+            on_board = 1 if line.place else 0
+            parts += (_LINE.pack(line.version, on_board, len(entry_id), len(line.packed)), entry_id)
+            parts += (line.order, line.packed)
+        return b"".join(parts)
+
+    @classmethod
+    def decode(cls, board_id: str, data: bytes) -> "BoardChanges":
+        """Return what `encode` made bytes of."""
+        first_seq, last_seq = _CHANGES.unpack_from(data)
+        lines: list[Line] = []
+        at = _CHANGES.size
+        while at < len(data):
+            version, on_board, id_size, packed_size = _LINE.unpack_from(data, at)
+            at += _LINE.size
+            entry_id = data[at : at + id_size]
+            order = data[at + id_size : at + id_size + on_board * _ORDER.size]
+            at += id_size + len(order)
+            place = order + entry_id if order else b""
+            lines.append(Line(entry_id.decode(), version, place, data[at : at + packed_size]))
+            at += packed_size
+        return cls(board_id, first_seq, last_seq, tuple(lines))

@@ -1,0 +1,226 @@
+"""The hot path: batches of answers and drafts to PostgreSQL, one round trip each."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import asyncpg
+import structlog
+from muster_kit.db.faults import DatabaseAwayError, fault_of, once_more
+from sqlalchemy import make_url
+
+from muster_scoring.model import Draft, Entry, Response
+from muster_scoring.points import RULE_VERSION, ScoreParts
+from muster_scoring.store import DraftOutcome, Outcome, Verdict
+from muster_scoring.store_rows import STATUS_NUMBERS, Row, milliseconds, response_of, standing_of
+
+T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741 - I for item, T for its outcome
+
+_log = structlog.get_logger(__name__)
+
+_SUBMIT: Final = (
+    "SELECT * FROM scoring.submit_responses($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18)"
+)
+_SAVE_DRAFTS: Final = "SELECT * FROM scoring.save_drafts($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)"
+
+_SEPARATOR: Final = "\x1f"
+_TOKEN_BYTES: Final = 512
+
+_CONNECT_SECONDS: Final = 5.0
+_COMMAND_SECONDS: Final = 15.0
+
+_DRAFT_VERDICTS: Final = {
+    1: Verdict.ACCEPTED,
+    2: Verdict.REPEATED,
+    3: Verdict.STALE,
+    4: Verdict.REVOKED,
+    5: Verdict.ANSWERED,
+}
+
+
+class PostgresResponses:
+    """The ResponseStore: one connection for answers and one for drafts, made when first needed."""
+
+    def __init__(self, url: str) -> None:
+        """`url` is the address of the writer's role."""
+        self._answers = _WriterConnection(url)
+        self._drafts = _WriterConnection(url)
+
+    async def submit(self, entries: Sequence[Entry]) -> Sequence[Outcome | BaseException]:
+        """Store answers with everything that follows from them, durably, in one transaction."""
+
+        async def work(batch: Sequence[Entry]) -> Sequence[Outcome]:
+            return await self._answers.run(lambda connection: submit_entries(connection, batch))
+
+        return await _together(work, entries)
+
+    async def save_drafts(self, drafts: Sequence[Draft]) -> Sequence[DraftOutcome | BaseException]:
+        """Keep drafts, each in place of the one before it."""
+
+        async def work(batch: Sequence[Draft]) -> Sequence[DraftOutcome]:
+            rows = await self._drafts.run(
+                lambda connection: connection.fetch(_SAVE_DRAFTS, *_draft_columns(batch))
+            )
+            return [
+                DraftOutcome(_DRAFT_VERDICTS[row["outcome"]], row["save_time"], row["known_fingerprint"])
+                for row in rows
+            ]
+
+        return await _together(work, drafts)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._answers.close()
+        await self._drafts.close()
+
+
+async def submit_entries(
+    connection: "asyncpg.Connection[Any]", entries: Sequence[Entry], *, from_draft: bool = False
+) -> list[Outcome]:
+    """Call the function in the database, in the connection's transaction or in one of its own."""
+    rows = await connection.fetch(_SUBMIT, *_entry_columns(entries), RULE_VERSION, from_draft)
+    return [_outcome(entry, row, from_draft=from_draft) for entry, row in zip(entries, rows, strict=True)]
+
+
+def _entry_columns(entries: Sequence[Entry]) -> tuple[list[object], ...]:
+    return (
+        [entry.seat.session_id for entry in entries],
+        [entry.round.round_id for entry in entries],
+        [entry.round.revision for entry in entries],
+        [entry.seat.participant_id for entry in entries],
+        [entry.seat.generation for entry in entries],
+        [entry.seat.display_name for entry in entries],
+        [entry.request_id for entry in entries],
+        [entry.answer for entry in entries],
+        [STATUS_NUMBERS[entry.grade.status] for entry in entries],
+        [entry.parts.base for entry in entries],
+        [entry.parts.speed for entry in entries],
+        [entry.parts.penalty for entry in entries],
+        [entry.parts.credit for entry in entries],
+        [milliseconds(entry.duration) for entry in entries],
+        [entry.submit_time for entry in entries],
+        [_SEPARATOR.join(map(_countable, entry.tokens)) for entry in entries],
+    )
+
+
+def _countable(token: str) -> str:
+    """Return a token that PostgreSQL can hold in an index, however long it is and whatever is in it."""
+    plain = token.replace("\0", "\ufffd").replace(_SEPARATOR, "\ufffd")
+    encoded = plain.encode()
+    if len(encoded) <= _TOKEN_BYTES:
+        return plain
+    # Two long answers that begin alike must not count as one.
+    digest = hashlib.sha256(encoded).hexdigest()[:12]
+    return encoded[:_TOKEN_BYTES].decode(errors="ignore") + "…" + digest
+
+
+def _outcome(entry: Entry, row: Row, *, from_draft: bool) -> Outcome:
+    verdict = Verdict(row["outcome"])
+    before = row["standing"]
+    standing = None if before is None else standing_of(before)
+    if verdict is Verdict.ACCEPTED:
+        return Outcome(verdict, row["first_seq"], _accepted(entry, row, from_draft=from_draft), standing)
+    if verdict is Verdict.ANSWERED:
+        stored = response_of(row["stored"])
+        if stored.submit_time == entry.submit_time and stored.answer == entry.answer:
+            # It is this very entry: its first commit was not lost, only the word of it.
+            verdict = Verdict.ACCEPTED
+        return Outcome(verdict, row["first_seq"], stored, standing)
+    return Outcome(verdict, standing=standing)
+
+
+def _accepted(entry: Entry, row: Row, *, from_draft: bool) -> Response:
+    parts, seat = entry.parts, entry.seat
+    return Response(
+        round_id=entry.round.round_id,
+        participant_id=seat.participant_id,
+        display_name=seat.display_name,
+        seq=row["seq"],
+        request_id=entry.request_id,
+        answer=entry.answer,
+        status=entry.grade.status,
+        parts=ScoreParts(parts.base, parts.speed, row["streak_points"], parts.penalty, parts.credit),
+        duration=entry.duration,
+        submit_time=entry.submit_time,
+        from_draft=from_draft,
+        total_score=row["standing"]["score"],
+    )
+
+
+def _draft_columns(drafts: Sequence[Draft]) -> tuple[list[object], ...]:
+    return (
+        [draft.seat.session_id for draft in drafts],
+        [draft.round.round_id for draft in drafts],
+        [draft.round.revision for draft in drafts],
+        [draft.seat.participant_id for draft in drafts],
+        [draft.seat.generation for draft in drafts],
+        [draft.seat.display_name for draft in drafts],
+        [draft.request_id for draft in drafts],
+        [draft.fingerprint for draft in drafts],
+        [draft.answer for draft in drafts],
+        [draft.save_time for draft in drafts],
+    )
+
+
+async def _together(
+    work: Callable[[Sequence[I]], Awaitable[Sequence[T]]], items: Sequence[I]
+) -> Sequence[T | BaseException]:
+    """Do it for all at once, or, when one of them cannot be stored, for each alone."""
+    try:
+        return await work(items)
+    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+        _log.exception("batch_refused", items=len(items))
+        if len(items) == 1:
+            return [error]
+    outcomes: list[T | BaseException] = []
+    for item in items:
+        outcomes.extend(await _together(work, [item]))
+    return outcomes
+
+
+class _WriterConnection:
+    """A connection of the writer's role, for one call at a time, made again when it was lost.
+
+    A pool would ask the server to reset the connection after every use, which costs a round trip.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._connection: asyncpg.Connection[Any] | None = None
+
+    async def run(self, work: Callable[["asyncpg.Connection[Any]"], Awaitable[T]]) -> T:
+        """Return what `work` returns, which is done twice when a connection is lost."""
+        return await once_more(lambda: self._attempt(work), repeatable=True)
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._connection.close(timeout=_CONNECT_SECONDS)
+
+    async def _attempt(self, work: Callable[["asyncpg.Connection[Any]"], Awaitable[T]]) -> T:
+        connection = self._connection
+        if connection is None or connection.is_closed():
+            connection = self._connection = await self._connect()
+        try:
+            return await work(connection)
+        except OSError as error:
+            raise DatabaseAwayError(commit_unknown=True, detail=repr(error)) from error
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if fault := fault_of(error, commit_unknown=True):
+                raise fault from error
+            raise
+
+    async def _connect(self) -> "asyncpg.Connection[Any]":
+        try:
+            return await asyncpg.connect(
+                self._url,
+                timeout=_CONNECT_SECONDS,
+                command_timeout=_COMMAND_SECONDS,
+                server_settings={"application_name": "muster scoring writer"},
+            )
+        except OSError as error:
+            raise DatabaseAwayError(commit_unknown=False, detail=repr(error)) from error
+        except asyncpg.PostgresError as error:
+            if fault := fault_of(error):
+                raise fault from error
+            raise
