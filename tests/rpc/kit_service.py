@@ -264,11 +264,13 @@ def told(error: grpc.aio.AioRpcError) -> MusterError:
 async def hearing(revocations: Revocations) -> AsyncIterator[Revocations]:
     """Revocations made elsewhere are heard while this is entered."""
     task = asyncio.create_task(revocations.run())
-    async with asyncio.timeout(5):
-        await revocations.listening()
-    yield revocations
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    try:
+        async with asyncio.timeout(5):
+            await revocations.listening()
+        yield revocations
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _serialize(message: Any) -> bytes:

@@ -155,7 +155,7 @@ def _stable_version() -> FileDescriptor:
     """
     file = FileDescriptorProto()
     reflection_pb2.DESCRIPTOR.CopyToProto(file)
-    file.name = file.name.replace("v1alpha", "v1")
+    file.name = "grpc/reflection/v1/reflection.proto"
     file.package = _STABLE
     file.ClearField("options")
     for message in file.message_type:

@@ -1,0 +1,112 @@
+"""Withdrawn tickets are heard of by every process, through restarts of either side."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+import structlog.testing
+from muster_kit.caller import Caller, CallerKind
+from muster_kit.errors import MusterError, Reason
+from muster_kit.rpc.revocations import CHANNEL, RECENT, Revocations
+from redis.asyncio import Redis
+
+from tests.conftest import TestStores
+from tests.rpc.kit_service import hearing
+
+
+def seated(generation: int, *, seat: str = "seat", room: str = "room") -> Caller:
+    return Caller(CallerKind.TICKET, room_id=room, participant_id=seat, generation=generation)
+
+
+def is_revoked(revocations: Revocations, caller: Caller) -> bool:
+    try:
+        revocations.check(caller)
+    except MusterError as error:
+        return error.reason is Reason.TICKET_REVOKED
+    return False
+
+
+class Heard:
+    """What a process is told, one by one."""
+
+    def __init__(self, revocations: Revocations) -> None:
+        self._queue: asyncio.Queue[tuple[str, str, int]] = asyncio.Queue()
+        revocations.subscribe(lambda *told: self._queue.put_nowait(told))
+
+    async def next(self) -> tuple[str, str, int]:
+        async with asyncio.timeout(10):
+            return await self._queue.get()
+
+
+@pytest.fixture
+async def redis(stores: TestStores) -> AsyncIterator[Redis]:
+    async with Redis.from_url(stores.redis_url) as connected:
+        await connected.delete(RECENT)
+        yield connected
+
+
+async def test_a_revocation_is_heard_by_every_process_within_milliseconds(redis: Redis) -> None:
+    here, elsewhere = Revocations(redis), Revocations(redis)
+    heard = Heard(elsewhere)
+    async with hearing(elsewhere):
+        start = time.monotonic()
+        await here.revoke("room", "seat", 3)
+        assert await heard.next() == ("room", "seat", 3)
+        assert time.monotonic() - start < 0.5
+    for revocations in (here, elsewhere):
+        assert is_revoked(revocations, seated(2))
+        assert not is_revoked(revocations, seated(3))
+        assert not is_revoked(revocations, seated(1, seat="other"))
+        assert not is_revoked(revocations, seated(1, room="other"))
+
+
+async def test_an_older_revocation_does_not_let_anybody_back_in(redis: Redis) -> None:
+    revocations = Revocations(redis)
+    await revocations.revoke("room", "seat", 5)
+    await revocations.revoke("room", "seat", 2)
+    assert is_revoked(revocations, seated(4))
+
+
+async def test_a_process_that_starts_later_knows_what_was_said_before(redis: Redis) -> None:
+    await Revocations(redis).revoke("room", "seat", 1)
+    async with hearing(Revocations(redis)) as later:
+        assert is_revoked(later, seated(0))
+
+
+async def test_revocations_are_forgotten_when_the_tickets_have_expired(redis: Redis) -> None:
+    revocations = Revocations(redis, ticket_lifetime=timedelta(0))
+    await revocations.revoke("room", "seat", 1)
+    await revocations.revoke("room", "other", 1)
+    assert not is_revoked(revocations, seated(0))
+    assert await redis.ttl(RECENT) <= 1
+
+
+async def test_listening_goes_on_after_redis_was_away(stores: TestStores, redis: Redis) -> None:
+    revocations = Revocations(redis)
+    async with hearing(revocations):
+        with structlog.testing.capture_logs() as log:
+            await stores.valkey.stop()
+            # Nobody else hears it now, but here it counts.
+            here = Revocations(redis)
+            await here.revoke("room", "lost", 1)
+            assert is_revoked(here, seated(0, seat="lost"))
+            await stores.valkey.start()
+        assert "revocation_not_published" in {entry["event"] for entry in log}
+        heard = Heard(revocations)
+        # Whether it is heard as it is said or read on coming back: it arrives.
+        await Revocations(redis).revoke("room", "seat", 7)
+        assert await heard.next() == ("room", "seat", 7)
+
+
+async def test_what_is_not_a_revocation_is_ignored(redis: Redis) -> None:
+    revocations = Revocations(redis)
+    heard = Heard(revocations)
+    with structlog.testing.capture_logs() as log:
+        async with hearing(revocations):
+            for nonsense in (b"", b"{}", b"[1]", b'["room", "seat", null]', b"\xff"):
+                await redis.publish(CHANNEL, nonsense)
+            await Revocations(redis).revoke("room", "seat", 1)
+            assert await heard.next() == ("room", "seat", 1)
+    assert len([entry for entry in log if entry["event"] == "revocation_not_understood"]) == 5
