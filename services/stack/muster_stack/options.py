@@ -14,6 +14,8 @@ StateOption = Annotated[
         envvar="MUSTER_STATE",
         default_factory=default_path,
         show_default="~/.local/state/muster, or /var/lib/muster for root",
+        # Whether it can be used is for us to say, in our words.
+        readable=False,
         help="Directory that holds the data, the secrets and the logs.",
     ),
 ]

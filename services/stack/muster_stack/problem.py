@@ -1,6 +1,7 @@
 """The one kind of failure a person at the terminal is told about: a single clear sentence."""
 
 import errno
+import os
 from pathlib import Path
 
 
@@ -26,6 +27,15 @@ class Problem(Exception):  # noqa: N818 - it is shown to people as it stands, no
 def disk_full(path: Path) -> str:
     """The sentence for a disk without room, wherever it was noticed."""
     return f"The disk that holds {path} is full; free some space or choose another directory with --state."
+
+
+def free_bytes(path: Path) -> int:
+    """The room left for us on the disk that holds `path`; 0 when it has no room for another file."""
+    disk = os.statvfs(path)
+    # Some file systems have no fixed number of files, and say 0 of 0.
+    if disk.f_files and not disk.f_favail:
+        return 0
+    return disk.f_bavail * disk.f_frsize
 
 
 def _reason(error: OSError) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from muster_stack.problem import Problem, disk_full
+from muster_stack.problem import Problem, disk_full, free_bytes
 
 # A socket path holds 107 bytes; the longest name in the directory is ".s.PGSQL.5432" after a slash.
 _SOCKET_DIRECTORY_BYTES = 107 - len("/.s.PGSQL.5432")
@@ -34,6 +34,11 @@ class Running:
     pid: int
     address: str
 
+    @classmethod
+    def here(cls, address: str) -> "Running":
+        """This process, serving on `address`."""
+        return cls(os.getpid(), address)
+
 
 class State:
     """One state directory, made on first use and private to its user.
@@ -56,8 +61,7 @@ class State:
                 directory.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise Problem.from_os_error(error, self.root) from error
-        disk = os.statvfs(self.root)
-        if disk.f_bavail * disk.f_frsize < _FREE_BYTES_NEEDED or (disk.f_files and not disk.f_favail):
+        if free_bytes(self.root) < _FREE_BYTES_NEEDED:
             raise Problem(disk_full(self.root))
 
     @contextlib.contextmanager
@@ -80,13 +84,16 @@ class State:
 
     def announce(self, running: Running) -> None:
         """Tell others, by way of the lock file, that this process serves; call it while `locked`."""
-        self._lock.write_text(json.dumps({"pid": running.pid, "address": running.address}))
+        said = {"pid": running.pid, "address": running.address, "started": _start_time(running.pid)}
+        self._lock.write_text(json.dumps(said))
 
     def running(self) -> Running | None:
         """What the process that holds the lock announced; None when it is still starting, or none is."""
         try:
             said = json.loads(self._lock.read_text())
-            return Running(pid=int(said["pid"]), address=str(said["address"]))
+            running = Running(pid=int(said["pid"]), address=str(said["address"]))
+            # One that was killed had no time to take its word back.
+            return running if _start_time(running.pid) == said["started"] else None
         except (OSError, ValueError, KeyError):
             return None
 
@@ -128,3 +135,10 @@ class State:
         running = self.running()
         whose = f" (process {running.pid}, serving on {running.address})" if running else ""
         return f"Muster is already running on {self.root}{whose}; stop it, or choose another with --state."
+
+
+def _start_time(pid: int) -> int:
+    """When a process was started, in ticks since boot: with the id it names a process for good."""
+    fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
+    # Field 22 of proc(5); the first two end with the parenthesis.
+    return int(fields[19])

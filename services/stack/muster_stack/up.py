@@ -1,6 +1,5 @@
 """`muster up`: embedded stores, migrations and workers over one state directory, until told to stop."""
 
-import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -77,7 +76,7 @@ class _Stack:
                 await self._migrate(stores, environment)
                 self._workers = self._make_workers(environment)
                 async with started(self._workers):
-                    self._state.announce(Running(os.getpid(), self._address))
+                    self._state.announce(Running.here(self._address))
                     async with kept([stores.postgres, stores.valkey, *self._workers], self._report):
                         await while_serving(self._serving(environment))
         finally:

@@ -68,15 +68,28 @@ class Programs:
         versions = "-".join(version(wheel.distribution) for wheel in (POSTGRES_WHEEL, VALKEY_WHEEL))
         target = directory / versions
         if not target.exists():
-            shutil.rmtree(directory, ignore_errors=True)
-            fresh = directory / "new"
             try:
-                shutil.copytree(self.postgres.parents[1], fresh / "postgres", symlinks=True)
-                shutil.copy(self.valkey, fresh)
-                for folder in (directory, fresh):
-                    folder.chmod(0o755)
-                fresh.rename(target)
+                self._copy(directory, target)
             except OSError as error:
                 raise Problem.from_os_error(error, directory) from error
-        bin_folder = target / "postgres" / "bin"
-        return Programs(bin_folder / "postgres", bin_folder / "initdb", target / self.valkey.name)
+        return Programs(*(_moved(path, target) for path in (self.postgres, self.initdb, self.valkey)))
+
+    def _copy(self, directory: Path, target: Path) -> None:
+        shutil.rmtree(directory, ignore_errors=True)
+        fresh = directory / "new"
+        fresh.mkdir(parents=True)
+        shutil.copytree(self.postgres.parents[1], _moved(self.postgres.parents[1], fresh), symlinks=True)
+        _moved(self.valkey, fresh).parent.mkdir(parents=True)
+        shutil.copy(self.valkey, _moved(self.valkey, fresh))
+        for libraries in self.postgres.parents[3].glob(f"{POSTGRES_WHEEL.package}.libs"):
+            shutil.copytree(libraries, fresh / libraries.name)
+        for made in (directory, *(path for path in directory.rglob("*") if path.is_dir())):
+            made.chmod(0o755)
+        fresh.rename(target)
+
+
+def _moved(path: Path, root: Path) -> Path:
+    """Where a file of a wheel goes under `root`: programs find their libraries by relative paths."""
+    packages = (POSTGRES_WHEEL.package, VALKEY_WHEEL.package)
+    top = next(parent for parent in path.parents if parent.name in packages)
+    return root / path.relative_to(top.parent)

@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 from typing import TextIO
 
-from muster_stack.problem import disk_full
+from muster_stack.problem import disk_full, free_bytes
 
 _KEPT_BYTES = 8 * 1024 * 1024
 _TAIL_BYTES = 8192
+_SCANT_BYTES = 64 * 1024
 _NO_ROOM = "No space left on device"
 # PostgreSQL's answer to us while it recovers: FATAL for the connection, not for the server.
 _STARTING = "the database system is starting up"
@@ -32,7 +33,8 @@ class Log:
     def last_words(self, name: str) -> str:
         """One sentence on why the child ended, as far as it said so since it was started."""
         lines = [line for line in self._said() if line.strip() and _STARTING not in line]
-        if any(_NO_ROOM in line for line in lines):
+        # On a full disk the log itself ends before the reason.
+        if any(_NO_ROOM in line for line in lines) or free_bytes(self.path.parent) < _SCANT_BYTES:
             return disk_full(self.path.parent)
         telling = [line for line in lines if any(word in line for word in _TELLING)]
         said = (telling or lines or ["it left no message"])[-1].strip().rstrip(".")
