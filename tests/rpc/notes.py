@@ -61,9 +61,11 @@ class Listener:
 
     runs: list[tuple[str, int, int, list[bytes]]] = field(default_factory=list)
     away: bool = False
+    lost: int = 0
 
     async def publish(self, room_id: str, epoch: int, first_seq: int, events: Sequence[bytes]) -> None:
         if self.away:
+            self.lost += len(events)
             raise ConnectionError("the broker is away")
         self.runs.append((room_id, epoch, first_seq, list(events)))
 

@@ -388,10 +388,11 @@ async def test_a_broker_that_is_away_loses_no_acknowledgement(service: NotesServ
     listener = Listener(away=True)
     commands = service.commands(publisher=listener)
     await write(commands, room_id, "unheard")
+    await until(lambda: listener.lost)
     listener.away = False
     await write(commands, room_id, "heard")
     await commands.close()
-    assert listener.heard(room_id).get(2) == b"2:heard"
+    assert listener.heard(room_id) == {2: b"2:heard"}
     assert len(await service.events(room_id)) == 2
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 
 import pytest
-from google.protobuf.wrappers_pb2 import StringValue
+from google.protobuf.wrappers_pb2 import Int64Value, StringValue
 from muster_kit.caller import Caller, CallerKind
 from muster_kit.db import Commands, Requests, Transaction
 from muster_kit.errors import MusterError, Reason
@@ -133,10 +133,13 @@ async def test_a_request_that_failed_runs_again(service: NotesService, room_id: 
         await attempt("as it was")
 
 
-async def test_a_request_that_removed_its_room_is_still_answered(service: NotesService, room_id: str) -> None:
+@pytest.mark.parametrize("value", [7, 0])
+async def test_a_request_that_removed_its_room_is_still_answered(
+    service: NotesService, room_id: str, value: int
+) -> None:
     async def remove(notes: Notes) -> int:
         await notes.transaction.connection.execute(text("DELETE FROM notes.room_log"))
-        return 7
+        return value
 
     commands = service.commands()
 
@@ -144,6 +147,7 @@ async def test_a_request_that_removed_its_room_is_still_answered(service: NotesS
         return await commands.run(ANA, room_id, remove, request=request("x", request_id), encode=seq_answer)
 
     answer = await attempt("id")
+    assert Int64Value.FromString(answer).value == value
     assert await attempt("id") == answer
     with pytest.raises(MusterError, match="NOT_FOUND"):
         await attempt("another id")

@@ -153,6 +153,16 @@ async def test_a_cancelled_close_leaves_the_batch_running() -> None:
     assert await task == 0
 
 
+async def test_callers_are_cancelled_with_the_loop_and_do_not_wait_for_ever() -> None:
+    gate = Gate()
+    group = GroupCommit(gate.flush)
+    tasks = await held(gate, group, 1, 2)
+    assert group._drainer is not None
+    group._drainer.cancel()
+    await asyncio.wait(tasks)
+    assert all(task.cancelled() for task in tasks)
+
+
 async def test_its_owner_is_told_when_nothing_is_left_even_if_every_caller_went_away() -> None:
     gate = Gate()
     idle = asyncio.Event()

@@ -29,7 +29,8 @@ _log = structlog.get_logger(__name__)
 
 # PostgreSQL remembers 64 subtransactions a backend; beyond, every snapshot on the server slows down.
 _MAX_GROUP: Final = 64
-_MAX_WAITING: Final = 1024
+# A few seconds of work, such as a thousand players who join at once.
+_MAX_WAITING: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,7 +183,9 @@ class RoomGroup:
         statement = self._storage.statements.find
         for row in await self._connection.execute(statement, self._names() | self._answers.claimed):
             self._answers.found(row)
-        return [self._answered(command) or MusterError(Reason.NOT_FOUND) for command in commands]
+        answered = (self._answered(command) for command in commands)
+        # An answer may well be empty: what a message of defaults serializes to.
+        return [MusterError(Reason.NOT_FOUND) if each is None else each for each in answered]
 
     async def _finish(self) -> None:
         if not self.landed:
