@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import structlog
 
 T = TypeVar("T")
+
+_CANCEL_AGAIN_SECONDS: Final = 0.1
 
 _log = structlog.get_logger(__name__)
 
@@ -26,10 +28,11 @@ class Background:
 
     async def close(self) -> None:
         """Cancel what runs, and wait for it."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while self._tasks:
+            for task in self._tasks:
+                task.cancel()
+            # Again after a while: `wait_for` of Python 3.11, which libraries use, can swallow it.
+            await asyncio.wait(self._tasks, timeout=_CANCEL_AGAIN_SECONDS)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

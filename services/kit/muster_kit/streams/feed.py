@@ -159,7 +159,7 @@ class Feed:
                 elif self._watch.replay_only:
                     return
                 else:
-                    await self._wait()
+                    await self._wait(outlet)
         except ClientTooSlow:
             await self._say_reconnect(outlet, ReconnectCause.RECONNECT_CAUSE_TOO_SLOW, 0)
 
@@ -202,7 +202,7 @@ class Feed:
 
     def _take_lag(self, outlet: Outlet) -> tuple[bytes, float] | None:
         must, views, lossy = self._must, self._views, self._lossy
-        if not (must.reread or views.skipped or lossy.dropped):
+        if not self._has_skipped():
             return None
         now = self._loop.time()
         told_before = now - self._lag_told < self._process.tuning.lag_seconds
@@ -217,8 +217,13 @@ class Feed:
         self._lag_told = now
         return frames.lag(self._process.clock.now(), lag), now
 
-    async def _wait(self) -> None:
+    def _has_skipped(self) -> bool:
+        return bool(self._must.reread or self._views.skipped or self._lossy.dropped)
+
+    async def _wait(self, outlet: Outlet) -> None:
         self._must.live = True
+        if not self._has_skipped():
+            outlet.longest_wait = 0.0
         self._waiter = self._loop.create_future()
         await self._waiter
         self._busy_since = self._loop.time()

@@ -27,47 +27,56 @@ class Listener:
         self, redis: Redis, *, on_message: Callable[[str, bytes], None], on_connect: Callable[[], None]
     ) -> None:
         self.connected = False
+        self._away = False
         self._redis = redis
         self._on_message = on_message
         self._on_connect = on_connect
-        self._wanted: set[str] = set()
         self._asked: set[str] = set()
-        self._confirmed: dict[str, asyncio.Event] = {}
+        # By wanted channel: set when it is subscribed, or when waiting for that is of no use.
+        self._settled: dict[str, asyncio.Event] = {}
         self._changed = asyncio.Event()
 
     async def subscribe(self, channel: str) -> None:
-        """Want a channel; returns when messages are heard from now on, or soon when Redis is away."""
-        confirmed = self._confirmed.get(channel)
-        if confirmed is None:
-            confirmed = self._confirmed[channel] = asyncio.Event()
-            self._wanted.add(channel)
+        """Want a channel; returns when messages are heard from now on, or at once when Redis is away."""
+        settled = self._settled.get(channel)
+        if settled is None:
+            settled = self._settled[channel] = asyncio.Event()
             self._changed.set()
-        if self.connected and not confirmed.is_set():
+            if self._away or channel in self._asked:
+                settled.set()
+        if not settled.is_set():
             try:
                 async with asyncio.timeout(_CONFIRM_SECONDS):
-                    await confirmed.wait()
+                    await settled.wait()
             except TimeoutError:
                 _log.warning("subscription_not_confirmed", channel=channel)
 
     def unsubscribe(self, channel: str) -> None:
         """Want a channel no more."""
-        self._confirmed.pop(channel, None)
-        self._wanted.discard(channel)
+        self._settled.pop(channel, None)
         self._changed.set()
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        told = False
         while True:
             try:
                 await self._listen()
             except* (RedisError, OSError) as errors:
-                if self.connected or not told:
+                if not self._away:
                     _log.warning("redis_away", error=repr(errors.exceptions[0]))
-                    told = True
             finally:
-                self.connected = False
+                self._lose()
             await asyncio.sleep(_RETRY_SECONDS)
+
+    def _lose(self) -> None:
+        self.connected, self._away = False, True
+        for settled in self._settled.values():
+            settled.set()
+
+    def _connect(self) -> None:
+        self.connected, self._away = True, False
+        _log.info("redis_connected", channels=len(self._asked))
+        self._on_connect()
 
     async def _listen(self) -> None:
         # redis-py's own PubSub reconnects without telling, and what was published meanwhile is lost.
@@ -75,8 +84,6 @@ class Listener:
         try:
             await connection.connect()
             self._asked = set()
-            for confirmed in self._confirmed.values():
-                confirmed.clear()
             await self._ask(connection)
             # The answer comes after those to the subscriptions, and says that all of them count.
             await connection.send_command("PING", check_health=False)
@@ -99,8 +106,9 @@ class Listener:
 
     async def _ask(self, connection: Any) -> None:
         self._changed.clear()
-        new, old = self._wanted - self._asked, self._asked - self._wanted
-        self._asked = set(self._wanted)
+        wanted = set(self._settled)
+        new, old = wanted - self._asked, self._asked - wanted
+        self._asked = wanted
         if new:
             await connection.send_command("SUBSCRIBE", *new, check_health=False)
         if old:
@@ -118,13 +126,10 @@ class Listener:
                 case [b"message", bytes(channel), bytes(data)]:
                     self._deliver(channel.decode(), data)
                 case [b"subscribe", bytes(channel), _]:
-                    confirmed = self._confirmed.get(channel.decode())
-                    if confirmed is not None:
-                        confirmed.set()
+                    if (settled := self._settled.get(channel.decode())) is not None:
+                        settled.set()
                 case b"PONG" | [b"pong", *_] if not self.connected:
-                    self.connected = True
-                    _log.info("redis_connected", channels=len(self._asked))
-                    self._on_connect()
+                    self._connect()
 
     def _deliver(self, channel: str, data: bytes) -> None:
         try:

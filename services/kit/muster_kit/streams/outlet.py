@@ -36,7 +36,7 @@ class Outlet:
     ) -> None:
         """`time` is the loop's clock; `opened_time` is now as part of a frame; 0 `max_frames` is no limit."""
         self.longest_wait = 0.0
-        """Seconds that a frame waited before it was written, at most, since somebody set it to 0."""
+        """How many seconds the client was behind at most, since somebody set it to 0."""
         self._write = write
         self._time = time
         self._opened = self.quiet_since = time()
@@ -51,11 +51,13 @@ class Outlet:
             # An old frame is new to this stream: it neither waited nor was made before the stream was.
             made, body = self._opened, body + self._opened_time
         waited = now - made
-        if waited > self.longest_wait:
-            self.longest_wait = waited
         await self._write(body + place + frames.delay(waited))
         self.quiet_since = self._time()
-        if self.quiet_since - now > self._timeout_seconds:
+        took = self.quiet_since - now
+        # Whatever came meanwhile waits as long as this frame takes, also what is read anew afterwards.
+        if max(waited, took) > self.longest_wait:
+            self.longest_wait = max(waited, took)
+        if took > self._timeout_seconds:
             raise ClientTooSlow
         self._frames_left -= 1
         if self._frames_left == 0:
