@@ -57,6 +57,6 @@ def sees(caller: Caller, session: Session, seat: Participant | None) -> bool:
     return session.settings.visibility is Visibility.PUBLIC and session.status in LIVE
 
 
-def knows_code(caller: Caller, session: Session, seat: Participant | None) -> bool:
-    """Tell whether the caller is shown the join code: who runs the session, and who is in it."""
+def is_inside(caller: Caller, session: Session, seat: Participant | None) -> bool:
+    """Tell whether the caller runs the session or is in it: they see who else is, and know the code."""
     return caller.is_ticket or is_staff(caller, session) or (seat is not None and seat.is_present)

@@ -73,7 +73,6 @@ class BlockPlace:
     block_id: str
     position: int
     status: BlockStatus
-    was_shown: bool
 
 
 class TransitionKind(StrEnum):
