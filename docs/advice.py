@@ -1,5 +1,4 @@
 """What a client should do about each reason an error has; part of the table in protocol.md."""
-# ruff: noqa: INP001 - beside a script, not in a package.
 
 from typing import Final
 
