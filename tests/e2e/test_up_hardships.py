@@ -33,10 +33,8 @@ def test_a_disk_that_fills_up_is_told_and_survived(up, state, small_disk, remain
     running = up(wrapper=small_disk(160)).wait_serving()
     disk = Path("/proc", str(running.process.pid), "root", *state.parts[1:])
     filler = disk / "filler"
-    with filler.open("wb") as file, pytest.raises(OSError, match="No space left"):
-        while True:
-            file.write(bytes(1 << 20))
-            file.flush()
+    with pytest.raises(OSError, match="No space left"):
+        fill(filler)
     os.kill(remains(state).pid("/postgres -D"), signal.SIGKILL)
     assert "is full; free some space" in running.wait_event("failed", "PostgreSQL")["text"]
     filler.unlink()
@@ -64,6 +62,12 @@ def test_nobody_killed_with_the_supervisor_leaves_no_process(up, state, remains)
     left = remains(state)
     running.send(signal.SIGKILL)
     assert left.all_end_within(10)
+
+
+def fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1 << 20))
 
 
 @pytest.mark.parametrize("place", ["/proc/muster", "/dev/null/muster"])

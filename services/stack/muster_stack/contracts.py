@@ -1,7 +1,7 @@
 """All contracts of Muster, gathered from the generated code."""
 
-import pkgutil
 from importlib import import_module
+from pathlib import Path
 
 import muster
 from google.protobuf.descriptor import FileDescriptor
@@ -20,9 +20,13 @@ def descriptor_set() -> FileDescriptorSet:
 
 
 def _generated_modules() -> list[str]:
-    found = pkgutil.walk_packages(muster.__path__, "muster.")
-    # The _grpc modules hold no contracts, and would load grpc.
-    return [module.name for module in found if module.name.endswith("_pb2")]
+    # The generated folders are namespaces, which pkgutil does not walk. The _grpc modules beside hold
+    # no contracts, and would load grpc.
+    return [
+        ".".join(("muster", *file.relative_to(root).with_suffix("").parts))
+        for root in muster.__path__
+        for file in Path(root).rglob("*_pb2.py")
+    ]
 
 
 def _add(file: FileDescriptor, files: dict[str, FileDescriptor]) -> None:
