@@ -20,6 +20,7 @@ SERVICE_AUDIENCE: Final = "muster-service"
 
 Claims = dict[str, Any]
 
+_SYSTEM_CLOCK: Final = SystemClock()
 _RENEW_BEFORE: Final = timedelta(minutes=1)
 _ORGANIZATIONS_KEPT: Final = 1024
 
@@ -34,6 +35,7 @@ def issue_user_token(
     lifetime: timedelta = timedelta(hours=12),
     issuer: str = "",
     audience: str = "",
+    clock: Clock = _SYSTEM_CLOCK,
 ) -> str:
     """Return a user token signed with HS256, as an identity provider would for development."""
     claims: Claims = {
@@ -44,16 +46,21 @@ def issue_user_token(
         "iss": issuer,
         "aud": audience,
     }
-    claims |= _validity(datetime.now(UTC), lifetime)
+    claims |= _validity(clock.now(), lifetime)
     return _sign({"alg": "HS256", "typ": "JWT"}, claims, OctKey.import_key(secret))
 
 
 def issue_service_token(
-    secret: str, *, service: str, organization_id: str = "", lifetime: timedelta = timedelta(minutes=10)
+    secret: str,
+    *,
+    service: str,
+    organization_id: str = "",
+    lifetime: timedelta = timedelta(minutes=10),
+    clock: Clock = _SYSTEM_CLOCK,
 ) -> str:
     """Return a token with which `service` calls others, on behalf of an organization or of none."""
     claims: Claims = {"sub": service, "org": organization_id, "aud": SERVICE_AUDIENCE}
-    claims |= _validity(datetime.now(UTC), lifetime)
+    claims |= _validity(clock.now(), lifetime)
     return _sign({"alg": "HS256", "typ": SERVICE_TYPE}, claims, OctKey.import_key(secret))
 
 
@@ -66,12 +73,12 @@ class ServiceTokens:
         *,
         service: str,
         lifetime: timedelta = timedelta(minutes=10),
-        clock: Clock | None = None,
+        clock: Clock = _SYSTEM_CLOCK,
     ) -> None:
         self._secret = secret
         self._service = service
         self._lifetime = lifetime
-        self._clock = clock or SystemClock()
+        self._clock = clock
         self._issued: dict[str, tuple[datetime, str]] = {}
 
     def token(self, organization_id: str = "") -> str:
@@ -80,7 +87,11 @@ class ServiceTokens:
         renew_time, token = self._issued.get(organization_id, (now, ""))
         if renew_time <= now:
             token = issue_service_token(
-                self._secret, service=self._service, organization_id=organization_id, lifetime=self._lifetime
+                self._secret,
+                service=self._service,
+                organization_id=organization_id,
+                lifetime=self._lifetime,
+                clock=self._clock,
             )
             if len(self._issued) >= _ORGANIZATIONS_KEPT:
                 self._issued.clear()
@@ -95,15 +106,15 @@ class ServiceTokens:
 class TicketSigner:
     """Signs tickets with an Ed25519 key; only the services that seat people have one."""
 
-    def __init__(self, key: OKPKey, *, clock: Clock | None = None) -> None:
+    def __init__(self, key: OKPKey, *, clock: Clock = _SYSTEM_CLOCK) -> None:
         key.ensure_kid()
         self._key = key
-        self._clock = clock or SystemClock()
+        self._clock = clock
         # RFC 9864 names the algorithm by its curve; "EdDSA" is deprecated.
         self._header = {"alg": "Ed25519", "typ": TICKET_TYPE, "kid": key.kid}
 
     @classmethod
-    def read(cls, path: Path, *, clock: Clock | None = None) -> "TicketSigner":
+    def read(cls, path: Path, *, clock: Clock = _SYSTEM_CLOCK) -> "TicketSigner":
         """Read the private key from a PEM file; ValueError when it holds none."""
         key = OKPKey.import_key(path.read_bytes())
         if key.private_key is None or key.curve_name != "Ed25519":
