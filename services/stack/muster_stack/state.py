@@ -94,7 +94,7 @@ class State:
             running = Running(pid=int(said["pid"]), address=str(said["address"]))
             # One that was killed had no time to take its word back.
             return running if _start_time(running.pid) == said["started"] else None
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def sockets(self) -> Path:

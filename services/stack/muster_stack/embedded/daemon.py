@@ -95,6 +95,7 @@ class Daemon:
             async with asyncio.timeout(patience.total_seconds()):
                 await self._until(answers, self._process)
         except TimeoutError:
+            await self.stop()
             raise Problem(
                 f"{self.name} does not answer after {patience.seconds} s; see {self._log.path}."
             ) from None
