@@ -335,6 +335,31 @@ async def test_round_trips_of_a_command(service: NotesService, room_id: str, pro
     assert proxy.round_trips == 41 * 2 + 1 + 4
 
 
+async def test_answering_never_reads_the_whole_table_of_requests(service: NotesService, room_id: str) -> None:
+    database = service.open(service.urls.app_url)
+    commands = service.commands(database=database)
+    # More often than a plan is made for its parameters alone, and with the table known to be small.
+    for round_ in range(10):
+        async with service.admin.connection() as connection:
+            await connection.execute(text("ANALYZE notes.request"))
+        await asyncio.gather(
+            *(write(commands, room_id, f"{round_}-{i}", request_id=f"{round_}-{i}") for i in range(10))
+        )
+    await commands.close()
+    await database.close()
+
+    async def counters() -> tuple[int, int]:
+        table = "relname = 'request' AND schemaname = 'notes'"
+        (row,) = await service.all(f"SELECT n_tup_ins, seq_scan FROM pg_stat_user_tables WHERE {table}")
+        return row[0], row[1]
+
+    async def are_complete() -> bool:
+        return (await counters())[0] == 100
+
+    await until(are_complete)
+    assert await counters() == (100, 0)
+
+
 async def test_a_use_case_runs_for_the_first_of_equal_requests_only(
     service: NotesService, room_id: str
 ) -> None:

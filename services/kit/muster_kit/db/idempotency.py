@@ -108,10 +108,9 @@ class Answers:
         return columns | {"answer_response": [response for _, response in self._given]}
 
     @property
-    def dropped(self) -> dict[str, object]:
-        """The claims whose commands failed, as parameters: a repetition must find nothing, and run."""
-        failed = [claim for key, claim in self._claims.items() if key not in self._answers]
-        return _columns("dropped", failed, ("caller_id", "request_id"))
+    def abandoned(self) -> Sequence[Claim]:
+        """The claims whose commands failed: a repetition must find nothing, and run."""
+        return [claim for key, claim in self._claims.items() if key not in self._answers]
 
 
 def _columns(rows: str, claims: Iterable[Claim], names: Sequence[str]) -> dict[str, object]:

@@ -201,8 +201,13 @@ class RoomGroup:
         }
         await self._connection.execute(
             self._storage.statements.finish,
-            self._names() | values | self._answers.answered | self._answers.dropped,
+            self._names() | values | self._answers.answered,
         )
+        if abandoned := self._answers.abandoned:
+            keys = [{"caller_id": claim.caller_id, "request_id": claim.request_id} for claim in abandoned]
+            await self._connection.execute(
+                self._storage.statements.drop, [self._names() | key for key in keys]
+            )
 
     def _names(self) -> dict[str, object]:
         return {"organization_id": self._organization_id, "room_id": self._room_id}

@@ -76,10 +76,13 @@ WHERE organization_id = :organization_id
   )
 """
 
+# The row is there since the claim; INSERT finds it by its key whatever the planner believes, while
+# the plan of an UPDATE, made when the table was small, would go on to read all of it as it grows.
 # Not only the response: the claim may be of an earlier request with the same id, that failed.
 _ANSWER: Final = """
-UPDATE {request} AS known
-SET method = answer.method, fingerprint = answer.fingerprint, response = answer.response
+INSERT INTO {request} AS known
+    (organization_id, caller_id, request_id, method, fingerprint, response, create_time)
+SELECT :organization_id, caller_id, request_id, method, fingerprint, response, now()
 FROM unnest(
     CAST(:answer_caller_id AS text[]),
     CAST(:answer_request_id AS text[]),
@@ -87,23 +90,20 @@ FROM unnest(
     CAST(:answer_fingerprint AS bytea[]),
     CAST(:answer_response AS bytea[])
 ) AS answer (caller_id, request_id, method, fingerprint, response)
-WHERE known.organization_id = :organization_id
-  AND known.caller_id = answer.caller_id AND known.request_id = answer.request_id
+ON CONFLICT (organization_id, caller_id, request_id) DO UPDATE
+SET method = excluded.method, fingerprint = excluded.fingerprint, response = excluded.response
+"""
+
+_DROP: Final = """
+DELETE FROM {request}
+WHERE organization_id = :organization_id AND caller_id = :caller_id AND request_id = :request_id
 """
 
 _FINISH_ROOM: Final = f"""
 WITH moved AS (
     UPDATE {{room_log}} SET head_seq = :head_seq WHERE room_id = :room_id AND head_seq < :head_seq
 ),
-answered AS ({_ANSWER}),
-dropped AS (
-    DELETE FROM {{request}} AS known
-    USING unnest(
-        CAST(:dropped_caller_id AS text[]), CAST(:dropped_request_id AS text[])
-    ) AS dropped (caller_id, request_id)
-    WHERE known.organization_id = :organization_id
-      AND known.caller_id = dropped.caller_id AND known.request_id = dropped.request_id
-)
+answered AS ({_ANSWER})
 INSERT INTO {{room_event}} (room_id, organization_id, seq, payload, create_time)
 SELECT :room_id, :organization_id, seq, payload, create_time
 FROM unnest(
@@ -134,8 +134,8 @@ class RoomStatements:
       is no row when the organization has no such room.
     - `begin_without` followed by `create` is for a room that does not exist yet.
     - `find` looks for answers to claims, and takes none.
-    - `finish` moves the head, appends the events (`event_…`), stores the answers (`answer_…`) and
-      gives up claims (`dropped_…`).
+    - `finish` moves the head, appends the events (`event_…`) and stores the answers (`answer_…`).
+    - `drop` gives up a claim.
     """
 
     begin: TextClause
@@ -143,6 +143,7 @@ class RoomStatements:
     create: TextClause
     find: TextClause
     finish: TextClause
+    drop: TextClause
 
 
 def request_statements(request: Table) -> RequestStatements:
@@ -160,4 +161,5 @@ def room_statements(tables: RoomTables) -> RoomStatements:
         create=text(_CREATE_ROOM.format(**names)),
         find=text(_FIND.format(**names)),
         finish=text(_FINISH_ROOM.format(**names)),
+        drop=text(_DROP.format(**names)),
     )
