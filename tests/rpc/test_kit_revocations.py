@@ -28,6 +28,11 @@ def is_revoked(revocations: Revocations, caller: Caller) -> bool:
     return False
 
 
+async def pings(redis: Redis) -> int:
+    """How often the store was asked whether it is there."""
+    return int((await redis.info("commandstats")).get("cmdstat_ping", {"calls": 0})["calls"])
+
+
 class Heard:
     """What a process is told, one by one."""
 
@@ -98,6 +103,23 @@ async def test_listening_goes_on_after_redis_was_away(stores: TestStores, redis:
         # Whether it is heard as it is said or read on coming back: it arrives.
         await Revocations(redis).revoke("room", "seat", 7)
         assert await heard.next() == ("room", "seat", 7)
+
+
+async def test_silence_is_told_from_a_dead_connection(redis: Redis) -> None:
+    revocations = Revocations(redis, silence_seconds=0.05)
+    heard = Heard(revocations)
+    async with hearing(revocations):
+        with structlog.testing.capture_logs() as log:
+            asked = await pings(redis)
+            async with asyncio.timeout(5):
+                while await pings(redis) < asked + 3:
+                    pass
+            assert not log
+            # Everything hangs, as when the network drops without a word.
+            await redis.execute_command("CLIENT", "PAUSE", "400", "ALL")
+            await Revocations(redis).revoke("room", "seat", 2)
+            assert await heard.next() == ("room", "seat", 2)
+        assert "no answer" in log[0]["error"]
 
 
 async def test_what_is_not_a_revocation_is_ignored(redis: Redis) -> None:

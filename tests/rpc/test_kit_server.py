@@ -269,6 +269,19 @@ async def test_a_cancelled_call_cancels_its_servicer(serving: Serving, servicer:
         await left.wait()
 
 
+async def test_a_servicer_that_waited_for_something_cancelled_still_answers(
+    serving: Serving, servicer: EchoServicer
+) -> None:
+    async def say(_request: Any, _call: Call) -> None:
+        worker = asyncio.create_task(asyncio.Event().wait())
+        worker.cancel()
+        await worker
+
+    servicer.say = say
+    async with asyncio.timeout(5):
+        assert told(await refusal(serving.unary(QUESTION))).reason is Reason.INTERNAL
+
+
 async def test_a_client_deadline_cancels_the_servicer(
     serving: Serving, servicer: EchoServicer, registry: CollectorRegistry
 ) -> None:

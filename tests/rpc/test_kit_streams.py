@@ -197,9 +197,11 @@ async def test_draining_streams_end_with_ok_and_calls_run_to_their_end() -> None
         stream, call = serving.stream(QUESTION), serving.unary(QUESTION)
         await stream.read()
         await answering.wait()
+        stopped = asyncio.create_task(serving.server.wait())
         start = time.monotonic()
         await serving.server.drain(10)
         assert time.monotonic() - start < 5
+        await stopped
         assert (await stream.read()).text == "come back"
         assert await stream.read() is grpc.aio.EOF
         assert await stream.code() is grpc.StatusCode.OK

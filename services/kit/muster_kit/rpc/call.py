@@ -4,8 +4,8 @@ import asyncio
 import ipaddress
 import math
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final, Self
 from urllib.parse import unquote
 
 import grpc
@@ -32,6 +32,7 @@ class Call:
         "_call_id",
         "_context",
         "_decode",
+        "_gone",
         "_on_draining",
         "_task",
         "_trusted_proxies",
@@ -52,6 +53,7 @@ class Call:
         self._decode = decode
         self._trusted_proxies = trusted_proxies
         self._call_id = ""
+        self._gone = False
         self._on_draining: Callable[[], None] | None = None
         self._task = asyncio.current_task()
         self.caller: Caller = PUBLIC
@@ -96,13 +98,13 @@ class Call:
         try:
             await self._context.write(data)
         except grpc.aio.BaseError as error:
-            raise asyncio.CancelledError from error
+            raise self._left() from error
         finally:
             self.write_start_time = math.inf
 
     def requests(self) -> AsyncIterator[Any]:
         """Return the request stream: each message is read when asked for, and checked by its rules."""
-        return _Requests(self._context, self._decode)
+        return _Requests(self._read, self._decode)
 
     def on_draining(self, callback: Callable[[], None]) -> None:
         """Call `callback`, once, when this process is to go away; the stream should end soon after."""
@@ -132,23 +134,34 @@ class Call:
         """Tell whether `end` is why the servicer was cancelled; if so, the task is not cancelled any more."""
         return self.ended and self._task is not None and self._task.uncancel() == 0
 
+    def is_cancelled(self) -> bool:
+        """Tell whether the call itself was cancelled: its client has left, or its server has stopped."""
+        return self._gone or (self._task is not None and self._task.cancelling() > 0)
+
+    async def _read(self) -> object:
+        try:
+            return await self._context.read()
+        except grpc.aio.BaseError as error:
+            raise self._left() from error
+
+    def _left(self) -> asyncio.CancelledError:
+        self._gone = True
+        return asyncio.CancelledError()
+
 
 class _Requests:
     # An object, not an async generator: those must be closed, and often are not.
-    __slots__ = ("_context", "_decode")
+    __slots__ = ("_decode", "_read")
 
-    def __init__(self, context: Context, decode: Callable[[bytes], Message]) -> None:
-        self._context = context
+    def __init__(self, read: Callable[[], Awaitable[Any]], decode: Callable[[bytes], Message]) -> None:
+        self._read = read
         self._decode = decode
 
-    def __aiter__(self) -> "_Requests":
+    def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Message:
-        try:
-            data = await self._context.read()
-        except grpc.aio.BaseError as error:
-            raise asyncio.CancelledError from error
+        data = await self._read()
         if data is _EOF:
             # A client that breaks off looks like one that is done, until its cancellation arrives.
             await asyncio.sleep(0)

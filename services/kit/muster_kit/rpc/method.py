@@ -89,12 +89,16 @@ class Method(ABC):
         try:
             call.caller = await self._admission.admit(self._rule, context)
             response = await self._serve(incoming, call)
-        except asyncio.CancelledError:
-            if not call.absorb_end():
+        except asyncio.CancelledError as error:
+            if call.absorb_end():
+                failure = self._explain(call, call.ended_by) if call.ended_by else None
+            elif call.is_cancelled():
                 self._metrics.ended(_cancelled_code(call))
                 raise
-            if call.ended_by is not None:
-                failure = self._explain(call, call.ended_by)
+            else:
+                # Something the servicer waited for was cancelled. gRPC takes that for the end of the
+                # call, says nothing, and the client would wait for ever.
+                failure = self._explain(call, error)
         except Exception as error:  # noqa: BLE001 - this is the funnel: what passes here leaks
             failure = self._explain(call, error)
         if failure is None:
@@ -126,7 +130,7 @@ class Method(ABC):
             raise TypeError(f"{self.name} answers with {type(response).__name__}")
         return response.SerializeToString()
 
-    def _explain(self, call: Call, error: Exception) -> WireStatus:
+    def _explain(self, call: Call, error: BaseException) -> WireStatus:
         told = explain(error)
         internal = told.reason is Reason.INTERNAL
         status = wire_status(told, call_id=call.call_id if internal else "")

@@ -37,10 +37,20 @@ class Revocations:
     is away reaches this process alone; the services' own records are the second wall.
     """
 
-    def __init__(self, redis: Redis, *, ticket_lifetime: timedelta = timedelta(minutes=15)) -> None:
-        """`ticket_lifetime` is how long a ticket may live: a revocation is kept as long."""
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        ticket_lifetime: timedelta = timedelta(minutes=15),
+        silence_seconds: float = _SILENCE_SECONDS,
+    ) -> None:
+        """`ticket_lifetime` is how long a ticket may live: a revocation is kept as long.
+
+        A connection that is silent for `silence_seconds` is asked whether it is still there.
+        """
         self._redis = redis
         self._keep_seconds = ticket_lifetime.total_seconds()
+        self._silence_seconds = silence_seconds
         # In the order of their end, as all are kept equally long: the first is the first to go.
         self._minimums: dict[tuple[str, str], tuple[int, float]] = {}
         self._listeners: list[Listener] = []
@@ -59,7 +69,7 @@ class Revocations:
                 pipe.expire(RECENT, int(self._keep_seconds) + 1)
                 await pipe.execute()
         except RedisError as error:
-            _log.warning("revocation_not_published", room_id=room_id, error=repr(error))
+            _log.warning("revocation_not_published", room_id=room_id, error=str(error))
 
     def check(self, caller: Caller) -> None:
         """Raise MusterError(TICKET_REVOKED) when the caller's ticket no longer counts."""
@@ -83,7 +93,7 @@ class Revocations:
                     await pubsub.subscribe(CHANNEL)
                     await self._listen(pubsub)
             except (RedisError, OSError) as error:
-                _log.warning("revocations_not_heard", error=repr(error))
+                _log.warning("revocations_not_heard", error=str(error))
             finally:
                 self._listening.clear()
             await asyncio.sleep(random.uniform(*_RETRY_SECONDS))  # noqa: S311 - jitter, not a secret
@@ -91,7 +101,7 @@ class Revocations:
     async def _listen(self, pubsub: PubSub) -> None:
         asked = False
         while True:
-            message = await pubsub.get_message(timeout=_SILENCE_SECONDS)
+            message = await pubsub.get_message(timeout=self._silence_seconds)
             if message is None:
                 # Silence may be a dead connection, which no read would ever notice: ask.
                 if asked:

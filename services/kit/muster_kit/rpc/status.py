@@ -44,7 +44,7 @@ def explain(error: BaseException) -> MusterError:
         explained = [explain(cause) for cause in error.exceptions]
         return next((cause for cause in explained if cause.reason is Reason.INTERNAL), explained[0])
     if isinstance(error, _AWAY):
-        return MusterError(Reason.UNAVAILABLE, retry_after=_RETRY_AFTER, detail=repr(error))
+        return MusterError(Reason.UNAVAILABLE, retry_after=_RETRY_AFTER, detail=f"redis: {error}")
     if isinstance(error, grpc.aio.AioRpcError) and error.code() in _AWAY_CODES:
         return MusterError(Reason.UNAVAILABLE, retry_after=_RETRY_AFTER, detail=str(error.details()))
     return MusterError(Reason.INTERNAL, detail=repr(error))
