@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -19,6 +19,8 @@ from muster_session.model import (
     StatusChange,
     Visibility,
 )
+
+M = TypeVar("M", bound=Message)
 
 _STATUSES: Final[Mapping[Status, pb.SessionStatus]] = {
     each: getattr(pb, f"SESSION_STATUS_{each.name}") for each in Status
@@ -50,6 +52,14 @@ def time_of(message: Timestamp, field: str) -> datetime:
 def message_bytes(message: Message) -> bytes:
     """Return the bytes that are kept of a contract's message: the same for equal messages."""
     return message.SerializeToString(deterministic=True)
+
+
+def without_key(request: M) -> M:
+    """Return the request as its fingerprint may be kept: a fast hash over a key would give it away."""
+    kept = type(request)()
+    kept.CopyFrom(request)
+    kept.ClearField("key")
+    return kept
 
 
 def session_message(session: Session, *, with_code: bool = True) -> pb.Session:

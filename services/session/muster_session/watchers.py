@@ -1,0 +1,116 @@
+"""The watch streams of this process by session and seat: their counts, their tickets, and their end."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from muster.session.v1.session_pb2 import SessionEvent, SessionView
+from muster_kit.errors import MusterError, Reason
+from muster_kit.rpc.call import Call
+from muster_kit.streams import Feed, Hub, SharedView
+from muster_kit.streams.background import Background
+
+from muster_session.convert_events import participant_count
+from muster_session.store_directory import Directory
+from muster_session.tickets import Tickets
+
+COUNTS: Final = "counts"
+_COUNTS_PER_SECOND: Final = 4.0
+
+# After these the tickets of a seat may say something that is not true any more.
+_ABOUT_A_SEAT: Final = ("participant_left", "participant_removed", "participant_updated")
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A session that is watched here."""
+
+    organization_id: str
+    streams: defaultdict[str, set[tuple[Call, Feed]]] = field(default_factory=lambda: defaultdict(set))
+    open_streams: int = 0
+    counts: SharedView | None = None
+
+
+class Watchers:
+    """Follows the log of every watched session, as the hub's hook.
+
+    It is the second wall behind revocations: the event that says that a seat was taken away ends
+    the seat's streams here, even when the revocation was never heard.
+    """
+
+    def __init__(self, hub: Hub, directory: Directory, tickets: Tickets, background: Background) -> None:
+        self._hub = hub
+        self._directory = directory
+        self._tickets = tickets
+        self._background = background
+        self._watched: dict[str, _Watched] = {}
+        hub.on_run(self._on_run)
+
+    @contextmanager
+    def watching(self, session_id: str, call: Call, feed: Feed) -> Iterator[None]:
+        """Look after a stream as long as it is open."""
+        watched = self._watched.get(session_id)
+        if watched is None:
+            watched = self._watched[session_id] = _Watched(call.caller.organization_id)
+        feed.room.compute(COUNTS, partial(self._counts, session_id), rate_per_second=_COUNTS_PER_SECOND)
+        seat, stream = call.caller.participant_id, (call, feed)
+        watched.streams[seat].add(stream)
+        watched.open_streams += 1
+        try:
+            yield
+        finally:
+            watched.streams[seat].discard(stream)
+            if not watched.streams[seat]:
+                del watched.streams[seat]
+            watched.open_streams -= 1
+            if not watched.open_streams:
+                del self._watched[session_id]
+
+    async def _counts(self, session_id: str) -> SharedView | None:
+        watched = self._watched.get(session_id)
+        return watched.counts if watched else None
+
+    def _on_run(self, session_id: str, events: Sequence[bytes]) -> None:
+        watched = self._watched.get(session_id)
+        if watched is None:
+            return
+        for payload in events:
+            event = SessionEvent.FromString(payload)
+            count = participant_count(event)
+            if count is None:
+                continue
+            watched.counts = _view(event.seq, count)
+            self._look_after_seat(session_id, watched, event)
+        room = self._hub.room(session_id)
+        if room is not None:
+            room.touch(COUNTS)
+
+    def _look_after_seat(self, session_id: str, watched: _Watched, event: SessionEvent) -> None:
+        kind = event.WhichOneof("event")
+        if kind not in _ABOUT_A_SEAT:
+            return
+        told = getattr(event, kind)
+        seat_id = told.participant.participant_id if kind == "participant_updated" else told.participant_id
+        if watched.streams.get(seat_id):
+            work = self._settle(watched, session_id, seat_id)
+            self._background.spawn(work, name="settle_seat")
+
+    async def _settle(self, watched: _Watched, session_id: str, seat_id: str) -> None:
+        """End the streams whose tickets do not count any more, and give the others one that is true."""
+        found = await self._directory.find_with_seat(
+            watched.organization_id, session_id, participant_id=seat_id
+        )
+        seat = found[1] if found else None
+        for call, feed in tuple(watched.streams.get(seat_id, ())):
+            if seat is None or not seat.is_present or call.caller.generation < seat.generation:
+                call.end(MusterError(Reason.TICKET_REVOKED))
+            else:
+                feed.send_ticket(self._tickets.for_seat(seat, call.caller).SerializeToString())
+
+
+def _view(seq: int, count: int) -> SharedView:
+    message = SessionView(version=seq, participant_count=count)
+    return SharedView(seq, whole=message.SerializeToString)
