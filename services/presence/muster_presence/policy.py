@@ -17,8 +17,8 @@ _PEOPLE: Final = Rule(users=_USERS, tickets=_TICKETS)
 _READERS: Final = Rule(users=_USERS, tickets=_TICKETS, services=True)
 # What belongs to a person and to no room takes the user's own token.
 _PERSONS: Final = Rule(users=_USERS)
+_PERSONS_AND_HOSTS: Final = Rule(users=_USERS, tickets=_HOSTS)
 _TEACHERS: Final = Rule(users=_STAFF, tickets=_HOSTS)
-_TEACHERS_AND_SERVICES: Final = Rule(users=_STAFF, tickets=_HOSTS, services=True)
 
 _RULES: Final = {
     "PresenceService": {
@@ -32,10 +32,10 @@ _RULES: Final = {
         "CountActive": _READERS,
         "WatchScope": _READERS,
         # Members see their own history, with their own token; hosts see that of their room.
-        "ListHistory": Rule(users=_USERS, tickets=_HOSTS, services=True),
+        "ListHistory": _PERSONS_AND_HOSTS,
         "Notify": _SERVICES,
         "ReportScope": _SERVICES,
-        "EraseUser": Rule(users=_ADMINS, services=True),
+        "EraseUser": Rule(users=_ADMINS),
         "Probe": _READERS,
     },
     "FriendService": {
@@ -51,16 +51,16 @@ _RULES: Final = {
     },
     "AttendanceService": {
         # Members see their own records.
-        "ListAttendance": Rule(users=_USERS, tickets=_HOSTS, services=True),
+        "ListAttendance": _PERSONS_AND_HOSTS,
         "MarkAttendance": _TEACHERS,
-        "ListAttendanceChanges": _TEACHERS_AND_SERVICES,
-        "GetAttendanceRule": _TEACHERS_AND_SERVICES,
+        "ListAttendanceChanges": _TEACHERS,
+        "GetAttendanceRule": _TEACHERS,
         "SetAttendanceRule": _TEACHERS,
-        "GetAttendanceAnalytics": _TEACHERS_AND_SERVICES,
+        "GetAttendanceAnalytics": _TEACHERS,
         "WatchAttendance": _TEACHERS,
-        "ExportAttendance": _TEACHERS_AND_SERVICES,
+        "ExportAttendance": _TEACHERS,
         # Students see the channels of sessions of their own classes.
-        "ListChannels": _READERS,
+        "ListChannels": _PEOPLE,
         "ConfigureChannel": _TEACHERS,
     },
 }

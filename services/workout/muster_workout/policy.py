@@ -49,7 +49,7 @@ _RULES: Final = {
         "ListRecords": _PERSONS_AND_SEATS,
         "ListEvents": _PERSONS_AND_SEATS,
         "WatchWorkout": _LIVE,
-        "EraseUser": Rule(users=_ADMINS, services=True),
+        "EraseUser": Rule(users=_ADMINS),
         "Probe": Rule(users=_USERS, tickets=frozenset(RoomRole), services=True),
     },
     "ChatService": {
