@@ -5,12 +5,11 @@ from typing import Self
 
 
 class Relay:
-    """Carries connections to `target` while entered, until `cut`; it comes from `local_address`, if given."""
+    """Carries connections to `target` while entered, until `cut`."""
 
-    def __init__(self, target: str, *, local_address: str = "") -> None:
+    def __init__(self, target: str) -> None:
         self._host, _, port = target.partition(":")
         self._port = int(port)
-        self._from = (local_address, 0) if local_address else None
         self._carrying = asyncio.Event()
         self._carrying.set()
         self._tasks = asyncio.TaskGroup()
@@ -32,7 +31,7 @@ class Relay:
         self._carrying.clear()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection(self._host, self._port, local_addr=self._from)
+        far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
         self._tasks.create_task(self._carry(reader, far_writer))
         self._tasks.create_task(self._carry(far_reader, writer))
 
