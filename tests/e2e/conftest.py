@@ -10,11 +10,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import muster_stack.embedded.child as shim
 import pytest
+
+from tests.e2e.running import Running, muster_up
 
 MUSTER = [sys.executable, "-m", "muster_stack"]
 _PATIENCE_SECONDS = 60.0
@@ -131,6 +133,13 @@ def _processes_about(state: Path) -> list[int]:
 
 def _command(pid: int) -> str:
     return Path("/proc", str(pid), "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+
+
+@pytest.fixture(scope="session")
+async def running(short_path: Path) -> AsyncIterator[Running]:
+    """A stack with two workers on one port, for all tests that only call it."""
+    async with muster_up(short_path / "up", workers=2) as stack:
+        yield stack
 
 
 @pytest.fixture
