@@ -6,7 +6,6 @@ from muster_kit.errors import MusterError, Reason
 from muster_session.model import LIVE, Participant, Session, Visibility
 
 _ROLES_OVER_ALL = frozenset({OrganizationRole.OWNER, OrganizationRole.ADMIN})
-_ROLES_THAT_MAKE = _ROLES_OVER_ALL | {OrganizationRole.EDITOR}
 _ROLES_THAT_RUN = frozenset({RoomRole.HOST, RoomRole.COHOST})
 
 
@@ -52,13 +51,18 @@ def require_seat(caller: Caller, seat: Participant | None) -> None:
 def sees(caller: Caller, session: Session, seat: Participant | None) -> bool:
     """Tell whether the caller may know of the session; `seat` is the one they hold in it, if any.
 
-    Who makes sessions sees all of the organization; members those they are in and public live ones.
+    Who runs it and who is in it may; everybody in the organization may if it is public and live.
     """
     if caller.is_ticket:
         return caller.room_id == session.session_id
-    if caller.organization_role in _ROLES_THAT_MAKE or (seat is not None and not seat.is_hidden):
+    if is_staff(caller, session) or (seat is not None and not seat.is_hidden):
         return True
     return session.settings.visibility is Visibility.PUBLIC and session.status in LIVE
+
+
+def sees_all(caller: Caller) -> bool:
+    """Tell whether the caller sees every session of their organization: its owners and admins do."""
+    return caller.kind is CallerKind.USER and caller.organization_role in _ROLES_OVER_ALL
 
 
 def is_inside(caller: Caller, session: Session, seat: Participant | None) -> bool:

@@ -10,13 +10,14 @@ _ADMINS: Final = frozenset({OrganizationRole.OWNER, OrganizationRole.ADMIN})
 _TEACHERS: Final = _ADMINS | {OrganizationRole.EDITOR}
 _TICKETS: Final = frozenset(RoomRole)
 _HOSTS: Final = frozenset({RoomRole.HOST, RoomRole.COHOST})
-_SEATS: Final = _TICKETS - {RoomRole.HOST}
 
-_ANYBODY: Final = Rule(public=True)
+_ALL: Final = Rule(users=_USERS, tickets=_TICKETS, services=True)
 # A ticket is for one session; what is not about a session that is there takes the user's own token.
 _PERSONS: Final = Rule(users=_USERS)
 _MAKERS: Final = Rule(users=_TEACHERS)
 _STAFF: Final = Rule(users=_TEACHERS, tickets=_HOSTS)
+# What is live takes a ticket of participants: it is what a kick takes away.
+_LIVE: Final = Rule(users=_TEACHERS, tickets=_TICKETS)
 _PEOPLE: Final = Rule(users=_USERS, tickets=_TICKETS)
 
 _RULES: Final = {
@@ -33,20 +34,19 @@ _RULES: Final = {
         "ResumeSession": _STAFF,
         "EndSession": _STAFF,
         "CancelSession": _STAFF,
-        "DeleteSession": Rule(users=_TEACHERS, tickets=frozenset({RoomRole.HOST})),
+        "DeleteSession": _STAFF,
         "ListStatusChanges": _STAFF,
         "JoinSession": _PERSONS,
-        "LeaveSession": Rule(users=_USERS, tickets=_SEATS),
+        "LeaveSession": _PEOPLE,
         "KickParticipant": _STAFF,
         "BanParticipant": _STAFF,
         "ListParticipants": _PEOPLE,
         # Participants change their own name.
         "UpdateParticipant": _PEOPLE,
-        # Participants need a ticket: it is what a kick takes away.
-        "WatchSession": Rule(users=_TEACHERS, tickets=_TICKETS),
+        "WatchSession": _LIVE,
         "ExportSession": _STAFF,
-        "EraseUser": Rule(users=_ADMINS, services=True),
-        "Probe": _ANYBODY,
+        "EraseUser": Rule(users=_ADMINS),
+        "Probe": _ALL,
     },
     "BlockService": {
         "AddBlocks": _STAFF,
@@ -61,28 +61,28 @@ _RULES: Final = {
     },
     "ClassService": {
         "CreateClass": _MAKERS,
-        # Its students may.
-        "GetClass": _PERSONS,
+        # Its students may, and the services that show it.
+        "GetClass": Rule(users=_USERS, services=True),
         "ListClasses": _PERSONS,
         "UpdateClass": _MAKERS,
         "ArchiveClass": _MAKERS,
         "RestoreClass": _MAKERS,
         "AddClassMembers": _MAKERS,
         "RemoveClassMembers": _MAKERS,
-        "ListClassMembers": _MAKERS,
+        "ListClassMembers": Rule(users=_TEACHERS, services=True),
         # Attendance is reckoned over the roster.
         "ListSessionRoster": Rule(users=_TEACHERS, tickets=_HOSTS, services=True),
     },
     "ChatService": {
-        "SendMessage": _PEOPLE,
-        "DeleteMessage": _PEOPLE,
-        "ListMessages": _PEOPLE,
+        "SendMessage": Rule(tickets=_TICKETS),
+        "DeleteMessage": _LIVE,
+        "ListMessages": _LIVE,
         "MuteParticipant": _STAFF,
         "UnmuteParticipant": _STAFF,
         "ListMutes": _STAFF,
-        "GetChatSettings": _PEOPLE,
+        "GetChatSettings": _LIVE,
         "UpdateChatSettings": _STAFF,
-        "SendReaction": _PEOPLE,
+        "SendReaction": Rule(tickets=_TICKETS),
     },
     "InvitationService": {
         "InviteUsers": _STAFF,

@@ -7,11 +7,10 @@ from functools import partial
 from muster.session.v1 import session_pb2
 from muster.session.v1 import session_service_pb2 as pb
 from muster.stream.v1.probe_pb2 import ProbeTimes
-from muster_kit.caller import OrganizationRole
 from muster_kit.ids import new_id
 from muster_kit.rpc.call import Call
 
-from muster_session.access import is_inside, require_staff
+from muster_session.access import is_inside, require_staff, sees_all
 from muster_session.convert import (
     change_message,
     preview_message,
@@ -78,15 +77,14 @@ class SessionCalls:
         return pb.GetSessionByCodeResponse(session=preview_message(session))
 
     async def ListSessions(self, request: pb.ListSessionsRequest, call: Call) -> pb.ListSessionsResponse:
-        """List sessions: all for staff, for members those they may see."""
+        """List sessions: those that the caller may see."""
         caller = call.caller
-        is_member = caller.organization_role is OrganizationRole.MEMBER
         wanted = SessionFilter(
             statuses=statuses_of(request.statuses),
             host_user_id=request.host_user_id,
             class_id=request.class_id,
             course_id=request.course_id,
-            visible_to=caller.subject if is_member else "",
+            visible_to="" if sees_all(caller) else caller.subject,
         )
         pages = Pages("sessions", caller.organization_id, wanted, page_size=request.page_size)
         after = pages.time_and_id(request.page_token)

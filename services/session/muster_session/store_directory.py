@@ -13,7 +13,8 @@ from muster_session.model_blocks import Block, Transition
 class SessionFilter:
     """Which sessions to list; empty fields ask for nothing.
 
-    `visible_to` limits them to what a member may see: public live ones and those they hold a seat in.
+    `visible_to` limits them to what a user may see: public live ones, those they hold a seat in, and
+    those they made.
     """
 
     statuses: frozenset[Status] = frozenset()

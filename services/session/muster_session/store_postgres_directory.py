@@ -242,7 +242,8 @@ def _conditions(wanted: SessionFilter) -> list[ColumnElement[bool]]:
             seat.status.in_(_HOLDS),
         )
         public = session.visibility == Visibility.PUBLIC.value
-        conditions.append(or_(and_(public, _is_one_of(LIVE)), session.session_id.in_(held)))
+        own = session.host_user_id == wanted.visible_to
+        conditions.append(or_(and_(public, _is_one_of(LIVE)), session.session_id.in_(held), own))
     return conditions
 
 
