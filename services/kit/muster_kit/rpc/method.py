@@ -124,8 +124,6 @@ class Method(ABC):
         return request
 
     def _encode(self, response: Any) -> bytes:
-        if type(response) is bytes:
-            return response
         if not isinstance(response, self._response_class):
             raise TypeError(f"{self.name} answers with {type(response).__name__}")
         return response.SerializeToString()
@@ -156,10 +154,11 @@ class UnaryMethod(Method):
     async def _serve(self, incoming: Any, call: Call) -> bytes:
         self._open_calls.add_unary(call)
         try:
-            return self._encode(await self._servicer_method(self._decode(incoming), call))
+            response = await self._servicer_method(self._decode(incoming), call)
+            return response if type(response) is bytes else self._encode(response)
         finally:
             self._open_calls.discard_unary(call)
-            self._metrics.observe_seconds(time.monotonic() - call.start_time)
+            self._metrics.took(time.monotonic() - call.start_time)
 
 
 class _StreamingMethod(Method):
@@ -167,12 +166,12 @@ class _StreamingMethod(Method):
 
     async def _serve(self, incoming: Any, call: Call) -> bytes:
         self._open_calls.add_stream(call)
-        self._metrics.open_streams.inc()
+        self._metrics.open_streams += 1
         try:
             return await self._stream(incoming, call)
         finally:
             self._open_calls.discard_stream(call)
-            self._metrics.open_streams.dec()
+            self._metrics.open_streams -= 1
 
     @abstractmethod
     async def _stream(self, incoming: Any, call: Call) -> bytes:
@@ -195,7 +194,8 @@ class ClientStreamMethod(_StreamingMethod):
     __slots__ = ()
 
     async def _stream(self, _: Any, call: Call) -> bytes:
-        return self._encode(await self._servicer_method(call))
+        response = await self._servicer_method(call)
+        return response if type(response) is bytes else self._encode(response)
 
 
 class BidiStreamMethod(_StreamingMethod):

@@ -32,7 +32,8 @@ class OpenCalls:
         """Forget a call; it is no longer ended from outside."""
         call.closed = True
         self._unary.discard(call)
-        self._note_empty()
+        if self.draining:
+            self._note_empty()
 
     def add_stream(self, call: Call) -> None:
         """Note a stream that has been let in; its seat may lose it."""
@@ -49,7 +50,8 @@ class OpenCalls:
             streams.discard(call)
             if not streams:
                 del self._seats[seat]
-        self._note_empty()
+        if self.draining:
+            self._note_empty()
 
     def end_seat(self, room_id: str, participant_id: str, minimum_generation: int) -> None:
         """End the seat's streams that were opened with an older ticket than still counts."""
@@ -89,5 +91,5 @@ class OpenCalls:
                     call.end(MusterError(Reason.UNAVAILABLE, detail="client does not read"))
 
     def _note_empty(self) -> None:
-        if self.draining and not self._unary and not self._streams:
+        if not self._unary and not self._streams:
             self._empty.set()
