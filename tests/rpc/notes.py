@@ -10,7 +10,15 @@ from typing import Any
 from google.protobuf.wrappers_pb2 import Int64Value, StringValue
 from muster.session.v1.chat_service_pb2 import SendMessageRequest
 from muster_kit.caller import Caller, CallerKind
-from muster_kit.db import Commands, Database, Publisher, RoomTables, RoomTransaction, room_tables
+from muster_kit.db import (
+    Commands,
+    Database,
+    Publisher,
+    RoomTables,
+    RoomTransaction,
+    Transaction,
+    room_tables,
+)
 from muster_kit.db.migrate import migrate
 from muster_kit.ids import new_id
 from sqlalchemy import Column, MetaData, Table, Text, insert, text
@@ -117,6 +125,25 @@ def seq_answer(seq: int) -> Int64Value:
 def text_answer(value: str) -> StringValue:
     """An answer that is a text."""
     return StringValue(value=value)
+
+
+class Work:
+    """Adds a note and counts how often it did."""
+
+    def __init__(self, note: str, organization_id: str) -> None:
+        self.runs = 0
+        self._row = {"room_id": "", "text": note, "organization_id": organization_id}
+
+    async def __call__(self, transaction: Transaction) -> str:
+        self.runs += 1
+        own = {"organization_id": self._row["organization_id"] or transaction.organization_id}
+        await transaction.connection.execute(insert(NOTE), self._row | own)
+        return self._row["text"]
+
+
+def adding(note: str, organization_id: str = "") -> Work:
+    """Work that adds a note, of the transaction's organization or of another."""
+    return Work(note, organization_id)
 
 
 async def prepare(urls: DatabaseUrls) -> None:

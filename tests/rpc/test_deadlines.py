@@ -1,86 +1,26 @@
-"""Deadlines: fired once, on time, by whichever worker is there."""
+"""Deadlines: fired once, on time, whatever else fails."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from muster_kit.clock import CalibratedClock, Clock, SystemClock
-from muster_kit.db import Commands, Database, Deadline, Deadlines
+from muster_kit.clock import CalibratedClock
+from muster_kit.db import (
+    Deadline,
+)
 from muster_kit.errors import MusterError, Reason
 
 from tests.conftest import TestStores
-from tests.rpc.notes import ANA, STRANGER, TABLES, Notes, NotesService, request, seq_answer, until
-
-SECOND = timedelta(seconds=1)
-LONG = timedelta(hours=1)
-
-
-@pytest.fixture
-async def room_id(service: NotesService) -> str:
-    return await service.new_room()
-
-
-class Worker:
-    """One process: its write path, and its deadlines, which it answers by writing a note."""
-
-    def __init__(
-        self,
-        service: NotesService,
-        *,
-        app: Database | None = None,
-        writer: Database | None = None,
-        clock: Clock | None = None,
-        lease: timedelta = 10 * SECOND,
-    ) -> None:
-        self.commands: Commands[Notes] = service.commands(database=app, wake=self._wake)
-        self.deadlines = Deadlines(
-            writer or service.writer, TABLES, fire=self._fire, clock=clock or SystemClock(), lease=lease
-        )
-        self.fired: list[Deadline] = []
-        self.refused: list[Deadline] = []
-        self.before: Callable[[Deadline], Awaitable[None]] | None = None
-
-    def _wake(self, fire_time: datetime) -> None:
-        self.deadlines.wake(fire_time)
-
-    async def _fire(self, deadline: Deadline) -> None:
-        if self.before is not None:
-            await self.before(deadline)
-
-        async def use_case(notes: Notes) -> bool:
-            if not await notes.transaction.complete_deadline(deadline):
-                return False
-            await notes.write(f"{deadline.key} fired")
-            return True
-
-        done = await self.commands.system(deadline.organization_id, deadline.room_id, use_case)
-        (self.fired if done else self.refused).append(deadline)
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator["Worker"]:
-        """Work until the block ends."""
-        task = asyncio.ensure_future(self.deadlines.run())
-        yield self
-        assert not task.done()
-        task.cancel()
-        await asyncio.wait({task})
-
-
-async def set_deadline(
-    commands: Commands[Notes], room_id: str, delay: timedelta, key: str = "key", payload: bytes = b""
-) -> datetime:
-    """Set a deadline as a use case does, and return its time."""
-    times: list[datetime] = []
-
-    async def use_case(notes: Notes) -> int:
-        times.append(notes.transaction.now + delay)
-        await notes.transaction.set_deadline(key, times[-1], payload)
-        return 0
-
-    await commands.run(ANA, room_id, use_case, request=request("x"), encode=seq_answer)
-    return times[-1]
+from tests.rpc.notes import (
+    ANA,
+    STRANGER,
+    Notes,
+    NotesService,
+    request,
+    seq_answer,
+    until,
+)
+from tests.rpc.notes_worker import LONG, Worker, set_deadline
 
 
 async def test_a_deadline_fires_once_however_many_workers_there_are(
@@ -140,126 +80,6 @@ async def test_a_deadline_that_another_process_set_fires_on_time_too(
     assert timedelta(0) <= row[0] - fire_time < timedelta(milliseconds=250)
 
 
-async def test_a_worker_that_dies_with_a_deadline_is_replaced_when_its_lease_is_over(
-    service: NotesService, room_id: str
-) -> None:
-    doomed = Worker(service, lease=timedelta(seconds=0.5))
-    holding = asyncio.Event()
-
-    async def die(_: Deadline) -> None:
-        holding.set()
-        await asyncio.Event().wait()
-
-    doomed.before = die
-    async with doomed.running():
-        await set_deadline(doomed.commands, room_id, timedelta(0))
-        await holding.wait()
-    claimed = await service.all("SELECT claim_expire_time FROM notes.deadline")
-    async with Worker(service).running() as successor:
-        await until(lambda: successor.fired)
-    (row,) = await service.all("SELECT create_time FROM notes.room_event")
-    assert row[0] >= claimed[0][0]
-    assert doomed.fired == []
-    assert await service.notes(room_id) == ["key fired"]
-
-
-async def test_a_worker_that_comes_back_too_late_finds_its_claim_void(
-    service: NotesService, room_id: str
-) -> None:
-    slow, quick = Worker(service), Worker(service)
-    holding, proceed = asyncio.Event(), asyncio.Event()
-
-    async def dawdle(_: Deadline) -> None:
-        holding.set()
-        await proceed.wait()
-
-    slow.before = dawdle
-    async with slow.running():
-        await set_deadline(slow.commands, room_id, timedelta(0))
-        await holding.wait()
-        await service.all("UPDATE notes.deadline SET claim_expire_time = now() RETURNING 1")
-        async with quick.running():
-            await until(lambda: quick.fired)
-        proceed.set()
-        await until(lambda: slow.refused)
-    assert slow.fired == []
-    assert quick.fired[0].fence > slow.refused[0].fence
-    assert await service.notes(room_id) == ["key fired"]
-
-
-@pytest.mark.parametrize("again", [True, False])
-async def test_a_claim_is_void_once_the_deadline_is_cancelled_or_set_anew(
-    service: NotesService, room_id: str, again: bool
-) -> None:
-    async with Worker(service).running() as worker:
-        holding, proceed = asyncio.Event(), asyncio.Event()
-
-        async def dawdle(_: Deadline) -> None:
-            holding.set()
-            await proceed.wait()
-
-        async def cancel(notes: Notes) -> int:
-            await notes.transaction.cancel_deadline("key")
-            return 0
-
-        worker.before = dawdle
-        await set_deadline(worker.commands, room_id, timedelta(0))
-        await holding.wait()
-        await worker.commands.run(ANA, room_id, cancel, request=request("x"), encode=seq_answer)
-        if again:
-            await set_deadline(worker.commands, room_id, LONG)
-        proceed.set()
-        await until(lambda: worker.refused)
-    assert await service.notes(room_id) == []
-    assert len(await service.all("SELECT 1 FROM notes.deadline")) == again
-
-
-async def test_a_claim_on_a_cancelled_deadline_does_not_count_for_its_successor(
-    service: NotesService, room_id: str
-) -> None:
-    slow, quick = Worker(service), Worker(service)
-    holding = {slow: asyncio.Event(), quick: asyncio.Event()}
-    proceed = {slow: asyncio.Event(), quick: asyncio.Event()}
-
-    def dawdling(worker: Worker) -> Callable[[Deadline], Awaitable[None]]:
-        async def dawdle(_: Deadline) -> None:
-            holding[worker].set()
-            await proceed[worker].wait()
-
-        return dawdle
-
-    async def cancel(notes: Notes) -> int:
-        await notes.transaction.cancel_deadline("key")
-        return 0
-
-    commands = service.commands()
-    async with slow.running():
-        slow.before, quick.before = dawdling(slow), dawdling(quick)
-        await set_deadline(slow.commands, room_id, timedelta(0))
-        await holding[slow].wait()
-        await commands.run(ANA, room_id, cancel, request=request("x"), encode=seq_answer)
-        async with quick.running():
-            await set_deadline(quick.commands, room_id, timedelta(0))
-            await holding[quick].wait()
-            proceed[slow].set()
-            await until(lambda: slow.refused)
-            proceed[quick].set()
-            await until(lambda: quick.fired)
-    assert await service.notes(room_id) == ["key fired"]
-
-
-async def test_a_deadline_set_anew_replaces_the_old_one(service: NotesService, room_id: str) -> None:
-    async with Worker(service).running() as worker:
-        await set_deadline(worker.commands, room_id, timedelta(milliseconds=50))
-        await set_deadline(worker.commands, room_id, LONG)
-        await set_deadline(worker.commands, room_id, timedelta(milliseconds=100), key="another")
-        await until(lambda: worker.fired)
-        assert [deadline.key for deadline in worker.fired] == ["another"]
-        time = await set_deadline(worker.commands, room_id, timedelta(milliseconds=20))
-        await until(lambda: len(worker.fired) == 2)
-    assert worker.fired[1].fire_time == time
-
-
 async def test_deadlines_of_all_organizations_fire(service: NotesService) -> None:
     rooms = [await service.new_room(ANA), await service.new_room(STRANGER)]
     async with Worker(service).running() as worker:
@@ -294,16 +114,19 @@ async def test_what_a_deadline_cannot_do_now_is_tried_again_soon(service: NotesS
 async def test_a_deadline_that_fails_does_not_hold_up_the_others(service: NotesService, room_id: str) -> None:
     async def broken(deadline: Deadline) -> None:
         if deadline.key.startswith("broken"):
+            raise MusterError(Reason.FEATURE_OFF)
+        if deadline.key.startswith("faulty"):
             raise ZeroDivisionError
 
     async with Worker(service).running() as worker:
         worker.before = broken
         for i in range(33):
             await set_deadline(worker.commands, room_id, timedelta(0), key=f"broken {i}")
+        await set_deadline(worker.commands, room_id, timedelta(0), key="faulty")
         await set_deadline(worker.commands, room_id, timedelta(milliseconds=1), key="sound")
         await until(lambda: worker.fired)
     assert await service.notes(room_id) == ["sound fired"]
-    assert len(await service.all("SELECT 1 FROM notes.deadline")) == 33
+    assert len(await service.all("SELECT 1 FROM notes.deadline")) == 34
 
 
 async def test_more_deadlines_than_can_fire_at_once_all_fire(service: NotesService, room_id: str) -> None:

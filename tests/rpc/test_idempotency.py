@@ -1,14 +1,16 @@
-"""Each request has its effect once: repeated, in parallel, and over connections that are cut."""
+"""Each request has its effect once, repeated in whatever way."""
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 
 import pytest
 from google.protobuf.wrappers_pb2 import Int64Value, StringValue
 from muster_kit.caller import Caller, CallerKind
-from muster_kit.db import Commands, Requests, Transaction
+from muster_kit.db import (
+    Commands,
+    Requests,
+    Transaction,
+)
 from muster_kit.errors import MusterError, Reason
 from muster_kit.ids import new_id
 from sqlalchemy import insert, text
@@ -29,19 +31,6 @@ from tests.rpc.notes import (
     write,
     writing,
 )
-
-
-@pytest.fixture
-async def room_id(service: NotesService) -> str:
-    return await service.new_room()
-
-
-@pytest.fixture
-async def proxy(
-    service: NotesService, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[CuttingProxy]:
-    async with CuttingProxy(service.urls.app_url, tmp_path_factory.mktemp("proxy")) as proxy:
-        yield proxy
 
 
 async def test_a_request_repeated_in_parallel_has_one_effect_and_one_answer(
@@ -161,135 +150,6 @@ async def test_an_id_that_cannot_be_stored_is_refused_before_it_harms_anybody(
         await write(service.commands(), room_id, "x", request_id=request_id)
     assert refused.value.reason is Reason.INVALID_FIELD
     assert refused.value.violations[0].field == "request_id"
-
-
-async def test_a_backend_killed_in_mid_group_loses_and_doubles_nothing(
-    service: NotesService, room_id: str
-) -> None:
-    listener = Listener()
-    commands = service.commands(publisher=listener)
-    inside, killed = asyncio.Event(), asyncio.Event()
-    backends: list[int] = []
-
-    async def doomed(notes: Notes) -> int:
-        pid = await notes.transaction.connection.scalar(text("SELECT pg_backend_pid()"))
-        backends.append(pid)
-        seq = await notes.write("doomed")
-        inside.set()
-        await killed.wait()
-        return seq
-
-    writes = [
-        asyncio.ensure_future(
-            commands.run(ANA, room_id, doomed, request=request("doomed"), encode=seq_answer)
-        ),
-        *(
-            asyncio.ensure_future(write(commands, room_id, f"note {i}", request_id=f"id {i}"))
-            for i in range(9)
-        ),
-        *(asyncio.ensure_future(write(commands, room_id, f"unnamed {i}")) for i in range(9)),
-    ]
-    await inside.wait()
-    await service.all("SELECT pg_terminate_backend(:pid, 5000)", pid=backends[0])
-    killed.set()
-    # Nothing was committed yet, so even those without a request_id are simply done again.
-    await asyncio.gather(*writes)
-    assert len(backends) == 2
-    assert sorted(await service.notes(room_id)) == sorted(
-        ["doomed", *(f"note {i}" for i in range(9)), *(f"unnamed {i}" for i in range(9))]
-    )
-    await commands.close()
-    assert listener.heard(room_id) == dict(await service.events(room_id))
-
-
-@pytest.mark.parametrize("landed", [True, False])
-async def test_a_commit_nobody_heard_of_is_settled_for_requests_with_an_id(
-    service: NotesService, room_id: str, proxy: CuttingProxy, landed: bool
-) -> None:
-    commands = service.commands(database=service.open(proxy.url))
-    await write(commands, room_id, "warm")
-    proxy.cut_at(b"COMMIT", delivers=landed)
-    answer = await write(commands, room_id, "with an id", request_id="id")
-    assert proxy.cuts == 1
-    assert await write(commands, room_id, "with an id", request_id="id") == answer
-    assert await service.notes(room_id) == ["warm", "with an id"]
-    assert len(await service.events(room_id)) == 2
-
-
-@pytest.mark.parametrize("landed", [True, False])
-async def test_a_commit_nobody_heard_of_is_unavailable_for_requests_without_an_id(
-    service: NotesService, room_id: str, proxy: CuttingProxy, landed: bool
-) -> None:
-    commands = service.commands(database=service.open(proxy.url))
-    await write(commands, room_id, "warm")
-    async with asyncio.timeout(10):
-        proxy.cut_at(b"COMMIT", delivers=landed)
-        with pytest.raises(MusterError) as refused:
-            await write(commands, room_id, "without")
-    assert refused.value.reason is Reason.UNAVAILABLE
-    assert refused.value.retry_after
-    assert await service.notes(room_id) == (["warm", "without"] if landed else ["warm"])
-
-
-@pytest.mark.parametrize(
-    "marker", [b"BEGIN", b"SAVEPOINT", b"RELEASE", b"ROLLBACK TO", b"set_config", b"note 3"]
-)
-async def test_a_connection_cut_before_the_commit_costs_nobody_anything(
-    service: NotesService, room_id: str, proxy: CuttingProxy, marker: bytes
-) -> None:
-    async def refused(notes: Notes) -> int:
-        raise MusterError(Reason.FEATURE_OFF)
-
-    commands = service.commands(database=service.open(proxy.url))
-    proxy.cut_at(marker, delivers=False)
-    first = asyncio.ensure_future(write(commands, room_id, "note"))
-    await asyncio.sleep(0)
-    outcomes = await asyncio.gather(
-        first,
-        *(write(commands, room_id, f"note {i}") for i in range(5)),
-        commands.run(ANA, room_id, refused, request=request("x"), encode=seq_answer),
-        write(commands, room_id, "last"),
-        return_exceptions=True,
-    )
-    assert proxy.cuts == 1
-    failed = [str(outcome) for outcome in outcomes if isinstance(outcome, BaseException)]
-    assert failed == ["FEATURE_OFF"]
-    assert sorted(await service.notes(room_id)) == ["last", "note", *(f"note {i}" for i in range(5))]
-    await service.events(room_id)
-
-
-async def test_clients_that_try_again_over_cut_connections_have_each_effect_once(
-    service: NotesService, room_id: str, proxy: CuttingProxy
-) -> None:
-    chance = random.Random(7)
-    processes = [service.commands(database=service.open(proxy.url)) for _ in range(2)]
-    acknowledged: dict[str, bytes] = {}
-
-    async def client(number: int) -> None:
-        for i in range(12):
-            name = f"{number}-{i}"
-            while name not in acknowledged:
-                with suppress(MusterError):
-                    process = processes[chance.randrange(2)]
-                    acknowledged[name] = await write(process, room_id, name, request_id=name)
-
-    async def cutter() -> None:
-        while True:
-            proxy.cut_at(
-                chance.choice([b"COMMIT", b"RELEASE", b"room_event", b"set_config"]),
-                delivers=chance.random() < 0.5,
-            )
-            await proxy.was_cut.wait()
-            if chance.random() < 0.2:
-                proxy.cut_all()
-
-    cutting = asyncio.ensure_future(cutter())
-    await asyncio.gather(*(client(number) for number in range(10)))
-    cutting.cancel()
-    assert proxy.cuts > 10
-    assert sorted(await service.notes(room_id)) == sorted(acknowledged)
-    assert len(await service.events(room_id)) == 120
-    assert await service.requests() == set(acknowledged)
 
 
 async def test_a_request_outside_of_rooms_has_its_effect_once(
