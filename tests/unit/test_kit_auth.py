@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from joserfc.jwk import Key, OctKey
-from muster_kit.caller import OrganizationRole
+from muster_kit.caller import OrganizationRole, RoomRole
 from muster_kit.errors import MusterError, Reason
 from muster_kit.rpc.auth import Authenticator
 from muster_kit.rpc.tokens import (
@@ -75,6 +75,17 @@ async def test_tickets_that_make_no_sense_are_refused(
 ) -> None:
     key = read_key(ticket_key)
     assert await refused(authenticator, sign(SEAT | change, key, "Ed25519", typ=TICKET_TYPE))
+
+
+async def test_a_host_may_hold_no_seat_and_nobody_else(
+    authenticator: Authenticator, ticket_key: Path
+) -> None:
+    key = read_key(ticket_key)
+    seatless = {name: value for name, value in SEAT.items() if name != "seat"}
+    host = await authenticator.verify(sign(seatless | {"rrole": "host"}, key, "Ed25519", typ=TICKET_TYPE))
+    assert (host.room_role, host.participant_id) == (RoomRole.HOST, "")
+    for role in ("cohost", "participant", "spectator"):
+        assert await refused(authenticator, sign(seatless | {"rrole": role}, key, "Ed25519", typ=TICKET_TYPE))
 
 
 async def test_a_role_is_member_unless_the_token_says_more(authenticator: Authenticator) -> None:

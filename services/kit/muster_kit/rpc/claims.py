@@ -39,10 +39,12 @@ def read_service(claims: Claims) -> Caller:
 
 
 def read_ticket(claims: Claims) -> Caller:
-    """Read the holder of a seat."""
+    """Read the holder of a seat, or a host, who may hold none."""
     generation = claims.get("gen")
     if type(generation) is not int or generation < 0:
         raise ClaimError("gen")
+    room_role = _room_role(claims.get("rrole"))
+    holds_none = room_role is RoomRole.HOST and "seat" not in claims
     return Caller(
         CallerKind.TICKET,
         subject=_id(claims, "sub"),
@@ -50,8 +52,8 @@ def read_ticket(claims: Claims) -> Caller:
         organization_role=_organization_role(claims.get("orole")),
         display_name=_name(claims),
         room_id=_id(claims, "room"),
-        participant_id=_id(claims, "seat"),
-        room_role=_room_role(claims.get("rrole")),
+        participant_id="" if holds_none else _id(claims, "seat"),
+        room_role=room_role,
         generation=generation,
         expire_time=_expire_time(claims),
     )
