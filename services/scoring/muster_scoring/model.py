@@ -1,5 +1,6 @@
 """Sessions, rounds, answers and standings as scoring knows them; what may happen to a round."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
@@ -35,6 +36,7 @@ class Session:
     session_id: str
     organization_id: str
     host_user_id: str
+    create_time: datetime
     seq: int
     opened_count: int = 0
     round_count: int = 0
@@ -148,7 +150,7 @@ class Entry:
     round: Round
     request_id: str
     answer: bytes
-    tokens: tuple[str, ...]
+    tokens: Sequence[str]
     grade: Grade
     parts: ScoreParts
     duration: timedelta

@@ -266,7 +266,7 @@ NEWEST_RESPONSES: Final = """
     SELECT d.*
     FROM scoring.response AS d
     JOIN scoring.round AS r ON r.round_id = d.round_id
-    WHERE d.session_id = :session_id AND d.seq > :after_seq AND r.status <> 4
+    WHERE d.session_id = :session_id AND d.seq > :after_seq AND d.seq <= :until_seq AND r.status <> 4
     ORDER BY d.seq DESC
     LIMIT :limit
 """

@@ -17,8 +17,9 @@ from muster_scoring.model import (
     Standing,
 )
 from muster_scoring.model_answers import Answer, AnswerKey
-from muster_scoring.model_board import BoardChanges, Line, Position
+from muster_scoring.model_board import Position
 from muster_scoring.points import ScoringRules
+from muster_scoring.store_boards import RankedStandings
 
 
 class Verdict(IntEnum):
@@ -168,16 +169,6 @@ class ResponseFilter:
     participant_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RankedStandings:
-    """Consecutive standings of a board of `entry_count`, as of the session's change `head_seq`."""
-
-    head_seq: int
-    first_rank: int
-    entry_count: int
-    standings: Sequence[Standing]
-
-
 class ResultStore(Protocol):
     """Reads what became of answers, each call at one point in time."""
 
@@ -192,9 +183,9 @@ class ResultStore(Protocol):
         ...
 
     async def newest_responses(
-        self, organization_id: str, session_id: str, *, after_seq: int, limit: int
+        self, organization_id: str, session_id: str, *, after_seq: int, until_seq: int, limit: int
     ) -> Sequence[tuple[Response, Round]]:
-        """Return the last answers after the change `after_seq`, newest last."""
+        """Return the last answers after the change `after_seq` up to `until_seq`, newest last."""
         ...
 
     async def response(self, organization_id: str, round_id: str, participant_id: str) -> Response | None:
@@ -242,57 +233,6 @@ class ResultStore(Protocol):
 
     async def heads(self, session_ids: Collection[str]) -> Mapping[str, int]:
         """Return the last change of each session, of whatever organization."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class RankChange:
-    """A place on the board before and after a change, from 1; 0 for none."""
-
-    before: int
-    after: int
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What the index did: it holds every change up to `done_seq`, and ranked each line."""
-
-    done_seq: int
-    ranks: Sequence[RankChange]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Lines from `first_rank` on, out of `entry_count`, as of every change up to `done_seq`."""
-
-    done_seq: int
-    first_rank: int
-    entry_count: int
-    lines: Sequence[Line]
-
-
-class BoardIndex(Protocol):
-    """Boards in the order of their places, fast to rank; a copy, which may be lost at any time.
-
-    Lines with a newer version win, whatever order they come in. All methods raise UNAVAILABLE while
-    the store behind it is away, and return None for a board that it does not hold: then it has to be
-    loaded.
-    """
-
-    async def apply(self, changes: Sequence[BoardChanges]) -> Sequence[Applied | None]:
-        """Put changes of several boards in, and tell whoever watches them, in one round trip."""
-        ...
-
-    async def load(self, board_id: str, seq: int, lines: Sequence[Line]) -> None:
-        """Replace a board by what was true at its change `seq`; newer lines that it holds stay."""
-        ...
-
-    async def page(self, board_id: str, *, after: Position | None, limit: int) -> Page | None:
-        """Return lines after a position, from the best."""
-        ...
-
-    async def around(self, board_id: str, entry_id: str, *, radius: int) -> Page | None:
-        """Return an entry with its neighbours; no lines when it is not on the board."""
         ...
 
 

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from muster_scoring.model_board import BoardChanges, Line, Position
-from muster_scoring.store import Applied, Page, RankChange
+from muster_scoring.store_boards import Applied, Page, RankChange
 
 _SCRIPTS: Final = Path(__file__).parent / "scripts"
 

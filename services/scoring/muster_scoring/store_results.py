@@ -10,14 +10,9 @@ from sqlalchemy import text
 from muster_scoring import statements, statements_boards
 from muster_scoring.model import Response, Round, RoundStats, Session, Standing
 from muster_scoring.model_board import Position
-from muster_scoring.store import AnswerCodec, RankedStandings, ResponseFilter
-from muster_scoring.store_rows import (
-    response_of,
-    round_of,
-    session_of,
-    standing_of,
-    stats_of,
-)
+from muster_scoring.store import AnswerCodec, ResponseFilter
+from muster_scoring.store_boards import RankedStandings
+from muster_scoring.store_rows import response_of, round_of, session_of, standing_of, stats_of
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -58,15 +53,16 @@ class PostgresResults:
             return await self._with_rounds(transaction, wanted.session_id, rows)
 
     async def newest_responses(
-        self, organization_id: str, session_id: str, *, after_seq: int, limit: int
+        self, organization_id: str, session_id: str, *, after_seq: int, until_seq: int, limit: int
     ) -> Sequence[tuple[Response, Round]]:
-        """Return the last answers after the change `after_seq`, newest last."""
+        """Return the last answers after the change `after_seq` up to `until_seq`, newest last."""
         async with self._database.transaction(organization_id) as transaction:
             rows = await _fetch(
                 transaction,
                 statements.NEWEST_RESPONSES,
                 session_id=session_id,
                 after_seq=after_seq,
+                until_seq=until_seq,
                 limit=limit,
             )
             return await self._with_rounds(transaction, session_id, rows[::-1])

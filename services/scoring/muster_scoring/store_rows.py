@@ -34,6 +34,7 @@ def session_of(row: Row) -> Session:
         session_id=row["session_id"],
         organization_id=row["organization_id"],
         host_user_id=row["host_user_id"],
+        create_time=row["create_time"],
         seq=row["seq"],
         opened_count=row["opened_count"],
         round_count=row["round_count"],

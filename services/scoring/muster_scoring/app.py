@@ -1,0 +1,178 @@
+"""Composition root of the scoring service."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from google.protobuf.descriptor import FileDescriptor
+from muster.scoring.v1 import attempt_service_pb2, board_service_pb2, round_service_pb2
+from muster_kit.clock import CalibratedClock
+from muster_kit.db import Database, Requests, Transaction, request_table, sweep_requests
+from muster_kit.errors import MusterError
+from muster_kit.rpc.policy import Policy
+from muster_kit.rpc.service import Service
+from muster_kit.settings import Settings
+from muster_kit.streams import Hub, Tuning
+from muster_kit.streams.background import Background
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from sqlalchemy import MetaData
+
+from muster_scoring.board_keeper import BoardKeeper
+from muster_scoring.convert import Codec
+from muster_scoring.convert_boards import pack_entry
+from muster_scoring.policy import POLICY
+from muster_scoring.round_cache import RoundCache
+from muster_scoring.servicer_boards import BoardServicer
+from muster_scoring.servicer_rounds import RoundServicer
+from muster_scoring.session_cache import SessionCache
+from muster_scoring.store_postgres import PostgresLedger
+from muster_scoring.store_redis import RedisBoards
+from muster_scoring.store_responses import PostgresResponses
+from muster_scoring.store_results import PostgresResults
+from muster_scoring.usecases_access import Doors
+from muster_scoring.usecases_boards import Boards
+from muster_scoring.usecases_drafts import Drafts
+from muster_scoring.usecases_responses import Responses
+from muster_scoring.usecases_results import Results
+from muster_scoring.usecases_rounds import Rounds
+from muster_scoring.usecases_watch import Watches
+
+SCHEMA: Final = "scoring"
+
+_REQUEST: Final = request_table(MetaData(), SCHEMA)
+
+_CALIBRATE_EVERY: Final = timedelta(minutes=1)
+_SWEEP_SECONDS: Final = 3600.0
+
+# An answer waits for its rank, but not for a Redis that does not answer.
+_INDEX_SECONDS: Final = 0.5
+
+_log = structlog.get_logger(__name__)
+
+
+class ScoringApp:
+    """The service, composed; see `muster_kit.app.ServiceApp`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._stores = _Stores(settings)
+        stores, codec = self._stores, Codec()
+        self._background = Background()
+        self._clock = CalibratedClock(stores.database.now)
+        tuning = Tuning(heartbeat_seconds=settings.heartbeat_seconds)
+        self._hub = Hub(stores.redis, schema=SCHEMA, clock=self._clock, tuning=tuning)
+
+        results = PostgresResults(stores.database, stores.writer_database, codec)
+        self._sessions = SessionCache(results)
+        doors, rounds = Doors(self._sessions), RoundCache(results)
+        index = RedisBoards(stores.index_redis, schema=SCHEMA)
+        self._keeper = BoardKeeper(index, results, self._sessions, pack=pack_entry)
+        self._responses = Responses(stores.responses, results, rounds, self._keeper, self._clock)
+        self._drafts = Drafts(stores.responses, rounds, self._clock)
+        self._watches = Watches(self._hub, self._keeper, results, doors)
+
+        def bind(transaction: Transaction) -> PostgresLedger:
+            return PostgresLedger(transaction, codec)
+
+        round_servicer = RoundServicer(
+            rounds=Rounds(Requests(stores.database, _REQUEST), self._keeper, codec, bind=bind),
+            responses=self._responses,
+            drafts=self._drafts,
+            results=Results(results, rounds, doors),
+            watches=self._watches,
+            clock=self._clock,
+        )
+        board_servicer = BoardServicer(Boards(self._keeper, doors, self._sessions), self._watches)
+        self.services: Sequence[Service] = (
+            _service(round_service_pb2.DESCRIPTOR, "RoundService", round_servicer),
+            _service(board_service_pb2.DESCRIPTOR, "BoardService", board_servicer),
+            _service(attempt_service_pb2.DESCRIPTOR, "AttemptService", NotServed()),
+        )
+        self.policy: Policy = POLICY
+        self._exits = AsyncExitStack()
+        self._is_serving = False
+
+    async def start(self) -> None:
+        """Learn the database's time, and listen to Redis."""
+        self._exits.push_async_callback(self._stores.close)
+        try:
+            await self._clock.calibrate()
+        except MusterError as error:
+            # The machine's clock has to do until the database is back.
+            _log.warning("clock_not_calibrated", error=str(error))
+        self._exits.push_async_callback(self._sessions.close)
+        self._exits.push_async_callback(self._keeper.close)
+        await self._exits.enter_async_context(self._hub)
+        self._exits.push_async_callback(self._background.close)
+        # The first to end: what it has is answered with everything else still there.
+        self._exits.push_async_callback(self._drafts.close)
+        self._exits.push_async_callback(self._responses.close)
+        self._background.spawn(self._clock.keep(_CALIBRATE_EVERY), name="keep_clock")
+        self._background.spawn(self._watches.keep_checking(), name="check_sessions")
+        self._background.spawn(self._sweep(), name="sweep")
+        self._is_serving = True
+
+    async def drain(self) -> None:
+        """Send the watchers elsewhere; answers are taken as long as they come."""
+        self._is_serving = False
+        await self._hub.drain()
+
+    async def close(self) -> None:
+        """Finish what was begun and close the stores."""
+        self._is_serving = False
+        await self._exits.aclose()
+
+    def ready(self) -> bool:
+        """Whether calls are served; the host looks after the stores itself."""
+        return self._is_serving
+
+    async def _sweep(self) -> None:
+        while True:
+            try:
+                await sweep_requests(self._stores.writer_database, _REQUEST)
+            except MusterError as error:
+                _log.warning("requests_not_swept", error=str(error))
+            await asyncio.sleep(_SWEEP_SECONDS)
+
+
+class NotServed:
+    """A service of the contract of which nothing is built yet."""
+
+
+class _Stores:
+    """What is connected to, when it is first used."""
+
+    def __init__(self, settings: Settings) -> None:
+        pool_size = settings.database_pool_size
+        self.database = Database.open(settings.database_url, pool_size=pool_size)
+        # It is asked for heads and sweeps alone; answers have connections of their own.
+        self.writer_database = Database.open(settings.writer_database_url, pool_size=2)
+        self.responses = PostgresResponses(settings.writer_database_url)
+        self.redis = Redis.from_url(settings.redis_url)
+        self.index_redis = Redis.from_url(
+            settings.redis_url,
+            socket_timeout=_INDEX_SECONDS,
+            socket_connect_timeout=_INDEX_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )
+
+    async def close(self) -> None:
+        """Close all."""
+        await self.index_redis.aclose()
+        await self.redis.aclose()
+        await self.responses.close()
+        await self.writer_database.close()
+        await self.database.close()
+
+
+def build(settings: Settings) -> ScoringApp:
+    """Compose the service; opens nothing yet."""
+    return ScoringApp(settings)
+
+
+def _service(file: FileDescriptor, name: str, servicer: object) -> Service:
+    return Service(file.services_by_name[name], servicer)

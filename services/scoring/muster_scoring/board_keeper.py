@@ -1,0 +1,219 @@
+"""Keeps the boards in the index in step with the store: applies, loads, and mends what was lost."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+import structlog
+from muster_kit.errors import MusterError, Reason
+from muster_kit.streams.background import Background, Singleflight
+
+from muster_scoring.model import Changes, Seat, Standing
+from muster_scoring.model_board import BoardChanges, Line, Position, position_of
+from muster_scoring.session_cache import SessionCache
+from muster_scoring.store import ResultStore
+from muster_scoring.store_boards import BoardIndex, Page, RankChange, RankedStandings
+
+T = TypeVar("T")
+
+_log = structlog.get_logger(__name__)
+
+_AWAY_SECONDS: Final = 0.5
+"""So long the index is left alone after it did not answer: nobody's answer waits for a timeout twice."""
+
+_GRACE_SECONDS: Final = 0.5
+"""Changes of two processes overtake each other; what is missing for longer than this is lost."""
+
+_LINES_A_CALL: Final = 500
+"""The index does nothing else while it takes a call."""
+
+_UNRANKED: Final = RankChange(0, 0)
+
+
+@dataclass(slots=True)
+class _Doubt:
+    """A board had not reached `seq` when it should have; `newest_seq` was noticed since."""
+
+    organization_id: str
+    seq: int
+    newest_seq: int
+
+
+class BoardKeeper:
+    """Boards of sessions: fast from the index, right from the store whenever the index is not.
+
+    The store is the truth and always first. What fails in the index is never an error of whoever
+    caused the change: ranks are unknown then, and the board is loaded anew as soon as that is possible.
+    """
+
+    def __init__(
+        self,
+        index: BoardIndex,
+        results: ResultStore,
+        sessions: SessionCache,
+        *,
+        pack: Callable[[Standing], bytes],
+    ) -> None:
+        """`pack` makes the contract's entry of a standing, without a rank."""
+        self._index = index
+        self._results = results
+        self._sessions = sessions
+        self._pack = pack
+        self._background = Background()
+        self._loads = Singleflight()
+        self._doubts: dict[str, _Doubt] = {}
+        self._mending: asyncio.Task[None] | None = None
+        self._away_until = 0.0
+
+    def line_of(self, standing: Standing) -> Line:
+        """Return a standing's line on the board."""
+        if not standing.is_on_board:
+            return Line(standing.participant_id, standing.version, b"", b"")
+        place = position_of(standing).encode()
+        return Line(standing.participant_id, standing.version, place, self._pack(standing))
+
+    async def apply(self, changes: Sequence[Changes]) -> list[Sequence[RankChange]]:
+        """Put committed changes on their boards, and return the ranks of their standings; never fails."""
+        boards = [
+            BoardChanges(
+                each.session_id, each.first_seq, each.last_seq, tuple(map(self.line_of, each.standings))
+            )
+            for each in changes
+        ]
+        applied = await self._ask(lambda: self._index.apply(boards))
+        ranks: list[Sequence[RankChange]] = []
+        for each, result in zip(changes, applied or [None] * len(changes), strict=True):
+            if result is None or result.done_seq < each.last_seq:
+                self._doubt(each.session_id, each.organization_id, each.last_seq)
+            ranks.append(result.ranks if result else [_UNRANKED] * len(each.standings))
+        return ranks
+
+    async def apply_one(self, changes: Changes) -> None:
+        """Like `apply`, for what may concern everybody; a board that is not held is loaded at once."""
+        for part in _parts(changes):
+            await self.apply([part])
+        if changes.session_id in self._doubts and not self._is_away():
+            await self._mend(changes.session_id)
+
+    async def rank_of(self, seat: Seat) -> int:
+        """Return the rank of a participant; 0 when they have none, or it is not known."""
+        page = await self._ask(lambda: self._index.around(seat.session_id, seat.participant_id, radius=0))
+        return page.first_rank if page else 0
+
+    async def page(self, organization_id: str, board_id: str, *, after: Position | None, limit: int) -> Page:
+        """Return lines after a position, from the best."""
+        return await self._read(
+            organization_id,
+            board_id,
+            lambda: self._index.page(board_id, after=after, limit=limit),
+            lambda: self._results.ranked_page(organization_id, board_id, after=after, limit=limit),
+        )
+
+    async def around(self, organization_id: str, board_id: str, entry_id: str, *, radius: int) -> Page:
+        """Return an entry with its neighbours; no lines when it is not on the board."""
+        return await self._read(
+            organization_id,
+            board_id,
+            lambda: self._index.around(board_id, entry_id, radius=radius),
+            lambda: self._results.ranked_around(organization_id, board_id, entry_id, radius=radius),
+        )
+
+    async def lines(self, organization_id: str, board_id: str) -> tuple[int, list[Line]]:
+        """Return a whole board as the store has it, with the change that it is of."""
+        seq, standings = await self._results.standings(organization_id, board_id)
+        return seq, [self.line_of(standing) for standing in standings]
+
+    async def close(self) -> None:
+        """Stop mending."""
+        await self._background.close()
+        await self._loads.close()
+
+    async def _read(
+        self,
+        organization_id: str,
+        board_id: str,
+        from_index: Callable[[], Awaitable[Page | None]],
+        from_store: Callable[[], Awaitable[RankedStandings]],
+    ) -> Page:
+        # Changes whose word was lost, with all who knew of them, are noticed here at the latest.
+        session = await self._sessions.get(organization_id, board_id)
+        seq = session.seq if session else 0
+        page = await self._ask(from_index)
+        if page is not None and page.done_seq >= seq:
+            return page
+        if session is not None:
+            self._doubt(board_id, organization_id, seq)
+        found = await from_store()
+        lines = [self.line_of(standing) for standing in found.standings]
+        return Page(found.head_seq, found.first_rank, found.entry_count, lines)
+
+    async def _ask(self, ask: Callable[[], Awaitable[T | None]]) -> T | None:
+        """Return what the index answers; None while it is away."""
+        if self._is_away():
+            return None
+        try:
+            return await ask()
+        except MusterError as error:
+            if error.reason is not Reason.UNAVAILABLE:
+                raise
+            if self._away_until == 0:
+                _log.warning("board_index_away", detail=error.detail)
+            self._away_until = asyncio.get_running_loop().time() + _AWAY_SECONDS
+            return None
+
+    def _is_away(self) -> bool:
+        return asyncio.get_running_loop().time() < self._away_until
+
+    def _doubt(self, board_id: str, organization_id: str, seq: int) -> None:
+        doubt = self._doubts.get(board_id)
+        if doubt is None:
+            self._doubts[board_id] = _Doubt(organization_id, seq, seq)
+        else:
+            doubt.newest_seq = max(doubt.newest_seq, seq)
+        if self._mending is None or self._mending.done():
+            self._mending = self._background.spawn(self._keep_mending(), name="mend_boards")
+
+    async def _keep_mending(self) -> None:
+        while self._doubts:
+            await asyncio.sleep(_GRACE_SECONDS)
+            for board_id in list(self._doubts):
+                await self._mend(board_id)
+
+    async def _mend(self, board_id: str) -> None:
+        """Load a board anew if it still lacks what it should have had a while ago."""
+        if (doubt := self._doubts.get(board_id)) is None:
+            return
+        checked_seq, noticed_seq = doubt.seq, doubt.newest_seq
+        try:
+            page = await self._index.page(board_id, after=None, limit=1)
+            if page is None or page.done_seq < checked_seq:
+                await self._loads.run(board_id, lambda: self._load(doubt.organization_id, board_id))
+                checked_seq = noticed_seq
+        except MusterError as error:
+            _log.info("board_not_mended", board_id=board_id, reason=error.reason)
+            return
+        self._away_until = 0.0
+        if doubt.newest_seq > checked_seq:
+            doubt.seq = doubt.newest_seq
+        else:
+            self._doubts.pop(board_id, None)
+
+    async def _load(self, organization_id: str, board_id: str) -> None:
+        seq, lines = await self.lines(organization_id, board_id)
+        await self._index.load(board_id, seq, lines)
+        _log.info("board_loaded", board_id=board_id, entries=len(lines), seq=seq)
+
+
+def _parts(changes: Changes) -> list[Changes]:
+    """Cut changes into calls of a bearable size; only with the last one are they complete."""
+    standings = changes.standings
+    cuts = range(0, max(1, len(standings)), _LINES_A_CALL)
+    return [
+        replace(
+            changes,
+            last_seq=changes.last_seq if cut == cuts[-1] else changes.first_seq,
+            standings=standings[cut : cut + _LINES_A_CALL],
+        )
+        for cut in cuts
+    ]

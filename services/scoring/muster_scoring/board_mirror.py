@@ -1,0 +1,93 @@
+"""One board in this process, for those who watch it: fed by publications, checked against the store."""
+
+from collections.abc import Awaitable, Callable
+from operator import itemgetter
+from typing import Final, TypeAlias
+
+from muster_kit.errors import MusterError
+from sortedcontainers import SortedList
+
+from muster_scoring.model_board import BoardChanges, Line
+from muster_scoring.views_board import BoardState, BoardView, Placed
+from muster_scoring.watermark import Watermark
+
+ReadLines: TypeAlias = Callable[[], Awaitable[tuple[int, list[Line]]]]
+"""Reads the whole board from the store, with the change that it is of."""
+
+_place: Final = itemgetter(0)
+
+
+class BoardMirror:
+    """A board, ordered, with the newest version of every line that was heard of.
+
+    Publications may come in any order, twice or never. What never comes is noticed by `expect`; then
+    the board is read from the store again.
+    """
+
+    def __init__(self, read: ReadLines) -> None:
+        self._read = read
+        self._lines: dict[str, Line] = {}
+        self._ranking: SortedList[Placed] = SortedList(key=_place)
+        self._mark = Watermark()
+        self._is_loaded = False
+        self._view: BoardView | None = None
+
+    @property
+    def done_seq(self) -> int:
+        """The change up to which everything is here."""
+        return self._mark.done
+
+    def apply(self, changes: BoardChanges) -> None:
+        """Take a publication."""
+        for line in changes.lines:
+            self._put(line)
+        self._mark.advance(changes.first_seq, changes.last_seq)
+
+    def expect(self, seq: int) -> None:
+        """Say that the board should have reached `seq` a while ago: if it has not, it is read again."""
+        if self._mark.done < seq:
+            self._is_loaded = False
+
+    async def compute(self) -> BoardView | None:
+        """Return the board as it is now as the next view; None when nothing changed since the last."""
+        last = self._view
+        if not self._is_loaded and not await self._reload(must=last is None):
+            return None
+        if last is not None and last.version == self._mark.done:
+            return None
+        state = BoardState(tuple(self._ranking), {placed[1].entry_id: placed[0] for placed in self._ranking})
+        self._view = BoardView(self._mark.done, state, previous=last)
+        return self._view
+
+    async def _reload(self, *, must: bool) -> bool:
+        try:
+            self._load(*await self._read())
+        except MusterError:
+            if must:
+                raise
+            # What is shown is a moment old; whoever said so will say it again.
+            return False
+        return True
+
+    def _load(self, seq: int, lines: list[Line]) -> None:
+        for line in lines:
+            self._put(line)
+        # Whoever is not in what was read, and has not changed since, is not on the board any more.
+        read = {line.entry_id for line in lines}
+        for entry_id, line in list(self._lines.items()):
+            if entry_id not in read and line.version <= seq and line.place:
+                self._ranking.remove((line.place, line))
+                self._lines[entry_id] = Line(entry_id, seq, b"", b"")
+        self._mark.advance(0, seq)
+        self._is_loaded = True
+
+    def _put(self, line: Line) -> None:
+        old = self._lines.get(line.entry_id)
+        if old is not None:
+            if old.version >= line.version:
+                return
+            if old.place:
+                self._ranking.remove((old.place, old))
+        self._lines[line.entry_id] = line
+        if line.place:
+            self._ranking.add((line.place, line))

@@ -1,0 +1,64 @@
+"""Rounds as last read, so that grading an answer needs no query."""
+
+import asyncio
+from collections import OrderedDict
+from typing import Final
+
+from muster_kit.errors import MusterError, Reason
+
+from muster_scoring.model import Round
+from muster_scoring.store import RoundReader
+
+_CAPACITY: Final = 4096
+
+
+class RoundCache:
+    """Rounds by id, the ones used last.
+
+    What is here may be outdated: the store refuses what was graded by an outdated round, and whoever
+    would refuse an answer by what is here reads the round anew before.
+    """
+
+    def __init__(self, reader: RoundReader, *, capacity: int = _CAPACITY) -> None:
+        self._reader = reader
+        self._capacity = capacity
+        self._rounds: OrderedDict[str, Round] = OrderedDict()
+        self._readings: dict[tuple[str, str], asyncio.Task[Round]] = {}
+
+    def peek(self, organization_id: str, round_id: str) -> Round | None:
+        """Return the round if it is here and the organization's."""
+        round_ = self._rounds.get(round_id)
+        if round_ is None or round_.organization_id != organization_id:
+            return None
+        self._rounds.move_to_end(round_id)
+        return round_
+
+    async def read(self, organization_id: str, round_id: str) -> Round:
+        """Return the round as the store has it now; NOT_FOUND when the organization has none of that id.
+
+        Who comes while it is being read waits for the next reading: that one may have missed a commit
+        that this caller has heard of. So there are at most two queries, however many come.
+        """
+        key = (organization_id, round_id)
+        if (running := self._readings.get(key)) is not None:
+            await asyncio.wait({running})
+        reading = self._readings.get(key)
+        if reading is None:
+            reading = self._readings[key] = asyncio.create_task(self._read(organization_id, round_id))
+            # Called before whoever waits goes on, so none of them finds this reading here.
+            reading.add_done_callback(lambda _: self._readings.pop(key, None))
+        return await asyncio.shield(reading)
+
+    async def _read(self, organization_id: str, round_id: str) -> Round:
+        round_ = await self._reader.read_round(organization_id, round_id)
+        if round_ is None:
+            raise MusterError(Reason.NOT_FOUND, detail=f"round {round_id}")
+        self._rounds[round_id] = round_
+        self._rounds.move_to_end(round_id)
+        if len(self._rounds) > self._capacity:
+            self._rounds.popitem(last=False)
+        return round_
+
+    async def get(self, organization_id: str, round_id: str) -> Round:
+        """Return the round, from here if it is here."""
+        return self.peek(organization_id, round_id) or await self.read(organization_id, round_id)

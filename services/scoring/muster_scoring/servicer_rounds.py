@@ -1,0 +1,223 @@
+"""RoundService: rounds run by services, answers of participants, and what became of them."""
+
+import struct
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Final
+
+from muster.scoring.v1 import round_service_pb2 as pb
+from muster.stream.v1.probe_pb2 import ProbeTimes
+from muster_kit.clock import Clock
+from muster_kit.errors import MusterError, Reason
+from muster_kit.rpc.call import Call
+
+from muster_scoring import convert, page_tokens
+from muster_scoring.model_board import Position
+from muster_scoring.store import ResponseFilter
+from muster_scoring.usecases_drafts import Drafts
+from muster_scoring.usecases_responses import Responses, SubmitReply
+from muster_scoring.usecases_results import Results
+from muster_scoring.usecases_rounds import Order, Rounds
+from muster_scoring.usecases_stream import ResponseStream, Sequenced
+from muster_scoring.usecases_watch import Extent, Watches
+
+_SEQ: Final = struct.Struct(">Q")
+
+_ServiceRequest = (
+    pb.OpenRoundRequest
+    | pb.PauseRoundsRequest
+    | pb.ResumeRoundsRequest
+    | pb.CloseRoundRequest
+    | pb.CancelRoundRequest
+    | pb.UpdateSeatRequest
+)
+
+
+class RoundServicer:
+    """Decodes, hands on to one use case, encodes."""
+
+    def __init__(
+        self,
+        *,
+        rounds: Rounds,
+        responses: Responses,
+        drafts: Drafts,
+        results: Results,
+        watches: Watches,
+        clock: Clock,
+    ) -> None:
+        self._rounds = rounds
+        self._responses = responses
+        self._drafts = drafts
+        self._results = results
+        self._watches = watches
+        self._clock = clock
+
+    async def OpenRound(self, request: pb.OpenRoundRequest, call: Call) -> bytes:
+        """Open a round."""
+        return await self._rounds.open(
+            _order(request, call),
+            convert.open_round(request),
+            lambda round_: pb.OpenRoundResponse(round=convert.round_to_proto(round_)),
+        )
+
+    async def PauseRounds(self, request: pb.PauseRoundsRequest, call: Call) -> bytes:
+        """Stop the clock of a session's open rounds."""
+        return await self._rounds.pause(
+            _order(request, call),
+            request.session_id,
+            convert.time_of(request.pause_time),
+            lambda rounds: pb.PauseRoundsResponse(rounds=map(convert.round_to_proto, rounds)),
+        )
+
+    async def ResumeRounds(self, request: pb.ResumeRoundsRequest, call: Call) -> bytes:
+        """Let the clock of a session's paused rounds go on."""
+        return await self._rounds.resume(
+            _order(request, call),
+            request.session_id,
+            convert.time_of(request.resume_time),
+            lambda rounds: pb.ResumeRoundsResponse(rounds=map(convert.round_to_proto, rounds)),
+        )
+
+    async def CloseRound(self, request: pb.CloseRoundRequest, call: Call) -> bytes:
+        """Submit the drafts, settle and close a round."""
+        return await self._rounds.close(
+            _order(request, call),
+            request.round_id,
+            lambda settled: pb.CloseRoundResponse(
+                round=convert.round_to_proto(settled[0]), stats=convert.stats_to_proto(settled[1])
+            ),
+        )
+
+    async def CancelRound(self, request: pb.CancelRoundRequest, call: Call) -> bytes:
+        """Cancel a round and take back its points."""
+        return await self._rounds.cancel(
+            _order(request, call),
+            request.round_id,
+            lambda round_: pb.CancelRoundResponse(round=convert.round_to_proto(round_)),
+        )
+
+    async def UpdateSeat(self, request: pb.UpdateSeatRequest, call: Call) -> bytes:
+        """Take a seat's older tickets out of force, and show or hide it."""
+        return await self._rounds.update_seat(
+            _order(request, call),
+            request.session_id,
+            request.participant_id,
+            minimum_generation=request.minimum_generation,
+            hidden=request.hidden,
+            encode=lambda _: pb.UpdateSeatResponse(),
+        )
+
+    async def SubmitResponse(
+        self, request: pb.SubmitResponseRequest, call: Call
+    ) -> pb.SubmitResponseResponse:
+        """Answer a round."""
+        return convert.submit_reply(await self._responses.submit(call.caller, convert.submission(request)))
+
+    async def StreamResponses(self, call: Call) -> None:
+        """Answer over one stream."""
+
+        async def write(sequence: int, reply: SubmitReply | MusterError) -> None:
+            if isinstance(reply, MusterError):
+                await call.write(pb.StreamResponsesResponse(sequence=sequence, refused_reason=reply.reason))
+            else:
+                result = convert.submit_reply(reply)
+                await call.write(pb.StreamResponsesResponse(sequence=sequence, result=result))
+
+        await ResponseStream(self._responses, call.caller, write).serve(_sequenced(call))
+
+    async def SaveDraft(self, request: pb.SaveDraftRequest, call: Call) -> pb.SaveDraftResponse:
+        """Keep a draft."""
+        response = pb.SaveDraftResponse()
+        saved_time = await self._drafts.save(call.caller, convert.submission(request))
+        convert.put_time(response.save_time, saved_time)
+        return response
+
+    async def ListResponses(self, request: pb.ListResponsesRequest, call: Call) -> pb.ListResponsesResponse:
+        """List answers."""
+        wanted = ResponseFilter(request.session_id, request.round_id, request.participant_id)
+        of_list = ("responses", request.session_id, request.round_id, request.participant_id)
+        page = await self._results.responses(
+            call.caller,
+            wanted,
+            after_seq=_after_seq(page_tokens.decode(request.page_token, *of_list)),
+            page_size=request.page_size,
+        )
+        response = pb.ListResponsesResponse()
+        for shown in page.responses:
+            convert.put_response(response.responses.add(), shown)
+        if page.next_seq is not None:
+            response.next_page_token = page_tokens.encode(_SEQ.pack(page.next_seq), *of_list)
+        return response
+
+    async def GetRoundStats(self, request: pb.GetRoundStatsRequest, call: Call) -> pb.GetRoundStatsResponse:
+        """What is known of a round's answers."""
+        stats, counts_alone = await self._results.round_stats(call.caller, request.round_id)
+        return pb.GetRoundStatsResponse(stats=convert.stats_to_proto(stats, counts_alone=counts_alone))
+
+    async def WatchRounds(self, request: pb.WatchRoundsRequest, call: Call) -> None:
+        """Stream the counts of a session's rounds."""
+        await self._watches.rounds(
+            call.caller,
+            request.session_id,
+            extent=Extent(request.max_frames, request.replay_only),
+            write=call.write,
+        )
+
+    async def GetAnalytics(self, request: pb.GetAnalyticsRequest, call: Call) -> pb.GetAnalyticsResponse:
+        """Results of a session."""
+        of_list = ("analytics", request.session_id)
+        analytics = await self._results.analytics(
+            call.caller,
+            request.session_id,
+            after=_after_participant(page_tokens.decode(request.page_token, *of_list)),
+            page_size=request.page_size,
+        )
+        token = ""
+        if analytics.next_position is not None:
+            is_unranked, position = analytics.next_position
+            token = page_tokens.encode(bytes((is_unranked,)) + position.encode(), *of_list)
+        return convert.analytics_to_proto(analytics, token)
+
+    async def Probe(self, request: pb.ProbeRequest, call: Call) -> pb.ProbeResponse:
+        """Echo the client's clock and payload beside our own clock."""
+        taken = timedelta(seconds=time.monotonic() - call.start_time)
+        now = self._clock.now()
+        times = ProbeTimes(receive_time=now - taken, transmit_time=now)
+        if request.HasField("origin_time"):
+            times.origin_time.CopyFrom(request.origin_time)
+        return pb.ProbeResponse(times=times, payload=request.payload, server_duration=taken)
+
+
+def _order(request: _ServiceRequest, call: Call) -> Order:
+    return Order(call.caller, request.organization_id, request)
+
+
+async def _sequenced(call: Call) -> AsyncIterator[Sequenced]:
+    async for request in call.requests():
+        if request.participant_id not in ("", call.caller.participant_id):
+            yield request.sequence, MusterError(Reason.PERMISSION_DENIED)
+            continue
+        try:
+            yield request.sequence, convert.submission(request)
+        except MusterError as error:
+            yield request.sequence, error
+
+
+def _after_seq(position: bytes | None) -> int:
+    if position is None:
+        return 0
+    if len(position) != _SEQ.size:
+        raise MusterError(Reason.PAGE_TOKEN_INVALID)
+    seq: int = _SEQ.unpack(position)[0]
+    return min(seq, 2**63 - 1)
+
+
+def _after_participant(position: bytes | None) -> tuple[bool, Position] | None:
+    if position is None:
+        return None
+    try:
+        return bool(position[0]), Position.decode(position[1:])
+    except ValueError as error:
+        raise MusterError(Reason.PAGE_TOKEN_INVALID) from error

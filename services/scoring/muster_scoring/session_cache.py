@@ -1,0 +1,40 @@
+"""Sessions as they were a moment ago: whose they are, and how far they have come."""
+
+import asyncio
+from collections import OrderedDict
+from typing import Final
+
+from muster_kit.streams.background import Singleflight
+
+from muster_scoring.model import Session
+from muster_scoring.store import ResultStore
+
+_CAPACITY: Final = 4096
+_FRESH_SECONDS: Final = 1.0
+
+
+class SessionCache:
+    """Sessions by id, read anew when what is here is older than a second."""
+
+    def __init__(self, results: ResultStore) -> None:
+        self._results = results
+        self._sessions: OrderedDict[tuple[str, str], tuple[float, Session | None]] = OrderedDict()
+        self._flights = Singleflight()
+
+    async def get(self, organization_id: str, session_id: str) -> Session | None:
+        """Return the session; None when the organization has none of that id."""
+        key = (organization_id, session_id)
+        read_at, session = self._sessions.get(key, (0.0, None))
+        now = asyncio.get_running_loop().time()
+        if read_at and now - read_at < _FRESH_SECONDS:
+            return session
+        session = await self._flights.run(key, lambda: self._results.session(organization_id, session_id))
+        self._sessions[key] = (now, session)
+        self._sessions.move_to_end(key)
+        if len(self._sessions) > _CAPACITY:
+            self._sessions.popitem(last=False)
+        return session
+
+    async def close(self) -> None:
+        """Stop reading."""
+        await self._flights.close()

@@ -1,0 +1,173 @@
+"""Watching boards and rounds: what is watched in this process, and how it learns of changes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+from weakref import WeakKeyDictionary
+
+import structlog
+from muster_kit.caller import Caller
+from muster_kit.streams.hub import Hub
+from muster_kit.streams.room import Room
+from muster_kit.streams.views import View
+
+from muster_scoring.board_keeper import BoardKeeper
+from muster_scoring.board_mirror import BoardMirror
+from muster_scoring.model_board import BoardChanges
+from muster_scoring.rounds_monitor import RoundsMonitor
+from muster_scoring.store import ResultStore
+from muster_scoring.usecases_access import Doors
+from muster_scoring.views_board import BoardViewer
+from muster_scoring.views_rounds import RoundsViewer
+
+_log = structlog.get_logger(__name__)
+
+_BOARDS_A_SECOND: Final = 10
+_COUNTS_A_SECOND: Final = 4
+
+_CHECK_SECONDS: Final = 2.0
+_GRACE_SECONDS: Final = 0.2
+"""A publication may take so long; what has not come then was lost."""
+
+_TOP: Final = 10
+
+_BOARD: Final = "board"
+_ROUNDS: Final = "rounds"
+
+Write: TypeAlias = Callable[[bytes], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much of a stream is wanted: 0 frames are no limit."""
+
+    max_frames: int
+    replay_only: bool
+
+
+class _Watched:
+    """What is kept of a session that somebody watches here; `seq` is the last change that was heard of."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.mirror: BoardMirror | None = None
+        self.monitor: RoundsMonitor | None = None
+        self.beginning = asyncio.Lock()
+
+
+class Watches:
+    """Boards and rounds of sessions as streams of views.
+
+    A change is published with what it left of the board, and heard by every process in which the
+    session is watched. Whatever is missed is found by comparing with the session's last change in the
+    store: one query for all sessions, every two seconds, and at once when publications may be missing.
+    """
+
+    def __init__(self, hub: Hub, keeper: BoardKeeper, results: ResultStore, doors: Doors) -> None:
+        self._hub = hub
+        self._keeper = keeper
+        self._results = results
+        self._doors = doors
+        # By the room itself: one that is opened again later is another one, which knows nothing.
+        self._watched: WeakKeyDictionary[Room, _Watched] = WeakKeyDictionary()
+        self._check_wanted = asyncio.Event()
+        hub.on_signal(self._hear)
+
+    async def board(
+        self, caller: Caller, board_id: str, *, top: int, radius: int, extent: Extent, write: Write
+    ) -> None:
+        """Stream a session's board until the stream ends. Raises NOT_FOUND, PERMISSION_DENIED."""
+        access = await self._doors.enter(caller, board_id)
+        viewer = BoardViewer(access.participant_id, top or _TOP, radius)
+        async with self._hub.open_views(
+            board_id, viewer=viewer, max_frames=extent.max_frames, replay_only=extent.replay_only
+        ) as feed:
+            watched = self._watched.setdefault(feed.room, _Watched())
+            if watched.mirror is None:
+                watched.mirror = BoardMirror(lambda: self._keeper.lines(access.organization_id, board_id))
+            await _begin(feed.room, watched, _BOARD, watched.mirror.compute, _BOARDS_A_SECOND)
+            await feed.serve(write)
+
+    async def rounds(self, caller: Caller, session_id: str, *, extent: Extent, write: Write) -> None:
+        """Stream the counts of a session's rounds. Raises NOT_FOUND, PERMISSION_DENIED."""
+        access = await self._doors.enter(caller, session_id)
+        async with self._hub.open_views(
+            session_id,
+            viewer=RoundsViewer(access.is_staff),
+            max_frames=extent.max_frames,
+            replay_only=extent.replay_only,
+        ) as feed:
+            watched = self._watched.setdefault(feed.room, _Watched())
+            if watched.monitor is None:
+                watched.monitor = RoundsMonitor(self._results, access.organization_id, session_id)
+            await _begin(feed.room, watched, _ROUNDS, watched.monitor.compute, _COUNTS_A_SECOND)
+            await feed.serve(write)
+
+    async def keep_checking(self) -> None:
+        """Look for changes that nobody told of, until cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CHECK_SECONDS):
+                    await self._check_wanted.wait()
+            self._check_wanted.clear()
+            try:
+                await self._check()
+            except Exception as error:  # noqa: BLE001 - no fault may end what everything relies on
+                _log.warning("sessions_not_checked", error=repr(error))
+            await asyncio.sleep(_GRACE_SECONDS)
+
+    def _hear(self, session_id: str, payload: bytes) -> None:
+        room = self._hub.room(session_id)
+        watched = self._watched.get(room) if room is not None else None
+        if room is None or watched is None:
+            return
+        if not payload:
+            self._check_wanted.set()
+            return
+        changes = BoardChanges.decode(session_id, payload)
+        if watched.mirror is not None:
+            watched.mirror.apply(changes)
+        watched.seq = max(watched.seq, changes.last_seq)
+        room.touch(_BOARD)
+        room.touch(_ROUNDS)
+
+    async def _check(self) -> None:
+        rooms = list(self._watched.items())
+        if not rooms:
+            return
+        heads = await self._results.heads([room.room_id for room, _ in rooms])
+        for room, watched in rooms:
+            seq = heads.get(room.room_id, 0)
+            if watched.seq < seq:
+                watched.seq = seq
+                room.touch(_ROUNDS)
+        if not any(_is_behind(watched, heads.get(room.room_id, 0)) for room, watched in rooms):
+            return
+        await asyncio.sleep(_GRACE_SECONDS)
+        for room, watched in rooms:
+            seq = heads.get(room.room_id, 0)
+            if watched.mirror is not None and _is_behind(watched, seq):
+                watched.mirror.expect(seq)
+                room.touch(_BOARD)
+
+
+def _is_behind(watched: _Watched, seq: int) -> bool:
+    return watched.mirror is not None and watched.mirror.done_seq < seq
+
+
+async def _begin(
+    room: Room,
+    watched: _Watched,
+    key: str,
+    compute: Callable[[], Awaitable[View | None]],
+    rate_per_second: int,
+) -> None:
+    """See that there is a first view, and that it is computed anew from then on, by one task."""
+    async with watched.beginning:
+        if key not in room.views.offered:
+            view = await compute()
+            if view is not None:
+                room.offer(key, view)
+            room.compute(key, compute, rate_per_second=rate_per_second)
