@@ -87,9 +87,8 @@ async def test_a_client_that_leaves_ends_the_servicer() -> None:
         try:
             async for request in call.requests():
                 await call.write(SayResponse(text=request.text))
-        except asyncio.CancelledError:
+        finally:
             left.set()
-            raise
 
     async with serve(EchoServicer(talk=talk)) as serving:
         call = serving.talk()

@@ -50,7 +50,7 @@ class Settings(BaseSettings):
     )
 
     trusted_proxies: int = Field(
-        0, ge=0, description="How many proxies in front add to x-forwarded-for; 0: none, the header is ignored."
+        0, ge=0, description="How many proxies in front add to x-forwarded-for; 0: it is ignored."
     )
 
     user_token_secret: SecretStr | None = Field(

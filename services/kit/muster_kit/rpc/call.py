@@ -103,7 +103,11 @@ class Call:
             self.write_start_time = math.inf
 
     def requests(self) -> AsyncIterator[Any]:
-        """Return the request stream: each message is read when asked for, and checked by its rules."""
+        """Return the request stream: each message is read when asked for, and checked by its rules.
+
+        It ends when the client is done, but also when it breaks off: gRPC tells the two apart only
+        a moment later, by cancelling the servicer. So its end is no proof that all has arrived.
+        """
         return _Requests(self._read, self._decode)
 
     def on_draining(self, callback: Callable[[], None]) -> None:
@@ -163,8 +167,6 @@ class _Requests:
     async def __anext__(self) -> Message:
         data = await self._read()
         if data is _EOF:
-            # A client that breaks off looks like one that is done, until its cancellation arrives.
-            await asyncio.sleep(0)
             raise StopAsyncIteration
         return self._decode(data)
 
