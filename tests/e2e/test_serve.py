@@ -113,6 +113,16 @@ def test_without_a_database_it_says_what_to_set(muster):
     assert "MUSTER_DATABASE_URL is not set" in done.stderr
 
 
+@pytest.mark.parametrize("key_file", ["", "/no/such/key.pem"])
+def test_a_key_that_is_not_there_is_one_sentence(muster, environment, key_file):
+    settings = {"MUSTER_TICKET_PRIVATE_KEY_FILE": key_file, "MUSTER_USER_JWKS": "/no/such/keys.json"}
+    service = "session" if not key_file else "presence"
+    done = muster("serve", service, "--listen", "127.0.0.1:0", **(environment | settings))
+    assert done.returncode == 1
+    assert "cannot be" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
 def test_a_port_in_use_is_named_without_a_supervisor_too(serve, muster, environment):
     _, address = serve("presence")
     for workers in ("1", "2"):

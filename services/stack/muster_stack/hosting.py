@@ -65,7 +65,10 @@ class Host:
         revocations = Revocations(redis, ticket_lifetime=self._settings.ticket_lifetime)
         self._in_background(revocations.run(), "hear-revocations")
         authenticator = Authenticator.from_settings(self._settings)
-        await authenticator.start()
+        try:
+            await authenticator.start()
+        except (ValueError, OSError) as error:
+            raise Problem(f"The keys of tokens cannot be read: {str(error).rstrip('.')}.") from error
         for app in self._apps:
             # Registered first: an app that fails to start half-way has things to close.
             self._exits.push_async_callback(app.close)

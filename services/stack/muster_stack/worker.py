@@ -57,7 +57,11 @@ async def serve(
 
 def _build(name: str, settings: Settings) -> ServiceApp:
     build: BuildApp = import_module(f"muster_{name}.app").build
-    return build(settings)
+    try:
+        return build(settings)
+    except (ValueError, OSError) as error:
+        # What an operator forgot or mistyped, such as the file of a key.
+        raise Problem(f"The service {name} cannot be composed: {str(error).rstrip('.')}.") from error
 
 
 def _stop_signals() -> asyncio.Event:
