@@ -16,6 +16,7 @@ from muster.session.v1.block_service_pb2_grpc import BlockServiceStub
 from muster.session.v1.session_service_pb2_grpc import SessionServiceStub
 from muster_kit.app import ServiceApp
 from muster_kit.caller import OrganizationRole
+from muster_kit.db import Database
 from muster_kit.db.migrate import migrate
 from muster_kit.errors import MusterError, Reason
 from muster_kit.rpc.status import received
@@ -24,15 +25,16 @@ from muster_kit.settings import Settings
 from muster_session import app as session_app
 from muster_session.settings import SessionServiceSettings
 from muster_stack.hosting import Host
-from muster_stack.services import is_built, migrations_of
+from muster_stack.services import migrations_of
+from sqlalchemy import text
 
 from tests.conftest import DatabaseUrls, TestStores
-from tests.rpc.scoring_gate import ScoringGate
+from tests.rpc.scoring_gate import ScoringGate, scoring_works
 
 Metadata = tuple[tuple[str, str], ...]
 
 SECRET = "a secret of the tests that is long enough"
-SERVICES = tuple(name for name in ("session", "scoring") if is_built(name))
+SERVICES = ("session", "scoring") if scoring_works() else ("session",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,15 @@ class House:
             display_name=name or subject,
         )
         return bearer(token)
+
+    async def rows(self, sql: str, **parameters: object) -> list[tuple[Any, ...]]:
+        """Return rows of any query, as the superuser sees them."""
+        admin = Database.open(self.urls.admin_url, pool_size=1)
+        try:
+            async with admin.connection() as connection:
+                return [tuple(row) for row in await connection.execute(text(sql), parameters)]
+        finally:
+            await admin.close()
 
     def service(self, name: str = "tests", *, organization: str = "") -> Metadata:
         """Return the metadata of an internal service's calls."""
