@@ -46,8 +46,7 @@ class Camera:
 
     def show(self, stage: Stage, *, players: int) -> None:
         """Keep the moment."""
-        settled = stage.stats is not None and stage.stats.response_count == stage.response_count >= players
-        if stage.question_number == QUESTION and stage.answer_key is not None and settled and not self._done:
+        if stage.question_number == QUESTION and stage.revealed and not self._done:
             self._done = True
             self.console.print(Text("$ muster demo", style="bold"))
             self.console.print(picture(copy.copy(stage), players=players))

@@ -102,6 +102,7 @@ class Host:
             registry=registry,
             credentials=server_credentials(self._settings),
             reuse_port=self._reuse_port,
+            trusted_proxies=self._settings.trusted_proxies,
         )
 
     def _in_background(self, work: Coroutine[Any, Any, None], name: str) -> None:

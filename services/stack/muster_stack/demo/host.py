@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from muster.scoring.v1 import answer_pb2, board_service_pb2, round_service_pb2, rules_pb2
+import grpc
+from muster.scoring.v1 import answer_pb2, board_service_pb2, round_pb2, round_service_pb2, rules_pb2
 from muster.session.v1 import block_pb2, block_service_pb2, session_pb2, session_service_pb2
 from muster_kit.ids import new_id
 from muster_session.question_files import QuestionFormat, guess_format
@@ -54,6 +56,12 @@ class Stage:
     board: list[Any] = field(default_factory=list)
     last_ranks: dict[str, int] = field(default_factory=dict)
     ended: bool = False
+
+    @property
+    def revealed(self) -> bool:
+        """Whether the question is closed and its counts are final."""
+        settled = self.stats is not None and self.stats.status == round_pb2.ROUND_STATUS_CLOSED
+        return self.answer_key is not None and settled
 
 
 class Host:
@@ -139,8 +147,7 @@ class Host:
         """Wait for the players, then ask every question and end the session."""
         await self._until(lambda stage: stage.participant_count >= players)
         await self._verb("StartSession")
-        for number, block_id in enumerate(self._block_ids, start=1):
-            self.stage.question_number = number
+        for block_id in self._block_ids:
             self.stage.last_ranks = {entry.entry_id: entry.rank for entry in self.stage.board}
             await self._client.blocks.ActivateBlock(
                 block_service_pb2.ActivateBlockRequest(
@@ -148,9 +155,10 @@ class Host:
                 ),
                 metadata=self._metadata,
             )
-            await self._until(lambda stage: self._is_settled(stage, block_id, players))  # noqa: B023 — awaited in this turn
+            await self._until(partial(_is_answered, block_id=block_id, players=players))
             if self.stage.answer_key is None:
                 await self._close(block_id)
+            await self._until(lambda stage: stage.revealed)
             await asyncio.sleep(reveal_seconds)
         await self._verb("EndSession")
         await self._until(lambda stage: stage.ended)
@@ -171,21 +179,18 @@ class Host:
         """End the connection."""
         await self._client.close()
 
-    @staticmethod
-    def _is_settled(stage: Stage, block_id: str, players: int) -> bool:
-        question = stage.question
-        if question is None or question.block_id != block_id:
-            return False
-        return stage.answer_key is not None or stage.response_count >= players
-
     async def _close(self, block_id: str) -> None:
-        await self._client.blocks.CloseBlock(
-            block_service_pb2.CloseBlockRequest(
-                request_id=new_id(), session_id=self._session_id, block_id=block_id
-            ),
-            metadata=self._metadata,
-        )
-        await self._until(lambda stage: stage.answer_key is not None)
+        try:
+            await self._client.blocks.CloseBlock(
+                block_service_pb2.CloseBlockRequest(
+                    request_id=new_id(), session_id=self._session_id, block_id=block_id
+                ),
+                metadata=self._metadata,
+            )
+        except grpc.aio.AioRpcError as error:
+            # The clock may have closed it a moment before.
+            if error.code() is not grpc.StatusCode.FAILED_PRECONDITION:
+                raise
 
     async def _verb(self, verb: str) -> None:
         request = getattr(session_service_pb2, f"{verb}Request")
@@ -229,6 +234,7 @@ class Host:
                 stage.participant_count = event.participant_joined.participant_count
             case "block_activated":
                 stage.question, stage.answer_key = event.block_activated.block, None
+                stage.question_number = self._block_ids.index(stage.question.block_id) + 1
                 stage.response_count, stage.stats = 0, None
             case "block_closed":
                 stage.answer_key = event.block_closed.answer_key
@@ -266,3 +272,9 @@ class Host:
             entries.update({entry.entry_id: entry for entry in frame.view.top_entries})
             self.stage.board = sorted(entries.values(), key=lambda entry: entry.rank)
             await self._show()
+
+
+def _is_answered(stage: Stage, *, block_id: str, players: int) -> bool:
+    if stage.question is None or stage.question.block_id != block_id:
+        return False
+    return stage.answer_key is not None or stage.response_count >= players

@@ -100,18 +100,16 @@ async def play(
 
 
 async def _together(host: Host, players: Sequence[Player], code: str, quiz: Quiz, rng: random.Random) -> None:
-    watching = asyncio.create_task(host.watch())
     spread = min(_JOIN_SPREAD_SECONDS, quiz.pace)
 
     async def arrive(player: Player, seconds: float) -> None:
         await asyncio.sleep(seconds)
         await player.play(code)
 
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            for player in players:
-                tasks.create_task(arrive(player, rng.uniform(0, spread)))
-            tasks.create_task(host.run(players=quiz.players, reveal_seconds=quiz.reveal_seconds))
-    finally:
+    async with asyncio.TaskGroup() as tasks:
+        # In the group: a stream of the host that fails must end the game, not leave it waiting.
+        watching = tasks.create_task(host.watch())
+        playing = [tasks.create_task(arrive(player, rng.uniform(0, spread))) for player in players]
+        await host.run(players=quiz.players, reveal_seconds=quiz.reveal_seconds)
+        await asyncio.gather(*playing)
         watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)

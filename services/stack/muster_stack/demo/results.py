@@ -39,10 +39,10 @@ def final_standings(entries: list[Any], participants: list[Any]) -> Table:
 def question_analytics(questions: list[block_pb2.Block], rounds: list[round_pb2.RoundStats]) -> Table:
     """What became of every question."""
     table = Table(title="Questions", box=box.ROUNDED, title_style="bold")
-    table.add_column("", justify="right")
-    table.add_column("question", max_width=60, no_wrap=True, overflow="ellipsis")
-    for name in ("answers", "right", "partly", "wrong", "accuracy", "mean time"):
-        table.add_column(name, justify="right")
+    table.add_column("", justify="right", min_width=2)
+    table.add_column("question", ratio=1, max_width=60, no_wrap=True, overflow="ellipsis")
+    for name in ("answers", "right", "partly", "wrong", "accuracy", "mean"):
+        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     prompts = {block.block_id: " ".join(block.content.prompt.split()) for block in questions}
     for number, stats in enumerate(rounds, start=1):
         mean = stats.mean_response_duration.ToTimedelta().total_seconds()

@@ -77,7 +77,7 @@ class LineScreen:
             self._question = stage.question_number
             prompt = " ".join(stage.question.content.prompt.split())
             self._print(f"question {stage.question_number}/{stage.question_count}: {prompt}")
-        if stage.answer_key is not None and self._revealed != stage.question_number:
+        if stage.revealed and self._revealed != stage.question_number:
             self._revealed = stage.question_number
             first = f"; first: {stage.board[0].display_name} {stage.board[0].score}" if stage.board else ""
             self._print(f"  answer: {right_answer(stage)}; {stage.response_count}/{players} answered{first}")
@@ -208,16 +208,18 @@ def right_answer(stage: Stage) -> str:
             same = first.minimum == first.maximum
             return f"{first.minimum:g}" if same else f"{first.minimum:g} to {first.maximum:g}"
         case "pairs":
-            texts = _texts(question.content.matching.left) | _texts(question.content.matching.right)
-            return ", ".join(f"{texts[pair.left_id]} → {texts[pair.right_id]}" for pair in key.pairs.pairs)
+            matching = question.content.matching
+            left, right = _texts(matching.left), _texts(matching.right)
+            return ", ".join(f"{left[pair.left_id]} → {right[pair.right_id]}" for pair in key.pairs.pairs)
         case "order":
             texts = _texts(question.content.ordering.items)
             return " → ".join(texts[item] for item in key.order.item_ids)
         case "categories":
-            texts = _texts(question.content.swipe_categorize.items)
-            texts |= _texts(question.content.swipe_categorize.categories)
+            swipe = question.content.swipe_categorize
+            items, categories = _texts(swipe.items), _texts(swipe.categories)
             return ", ".join(
-                f"{texts[each.item_id]} → {texts[each.category_id]}" for each in key.categories.placements
+                f"{items[each.item_id]} → {categories[each.category_id]}"
+                for each in key.categories.placements
             )
         case _:
             return "nothing is right or wrong here"
