@@ -209,8 +209,8 @@ def right_answer(stage: Stage) -> str:
             return f"{first.minimum:g}" if same else f"{first.minimum:g} to {first.maximum:g}"
         case "pairs":
             matching = question.content.matching
-            left, right = _texts(matching.left), _texts(matching.right)
-            return ", ".join(f"{left[pair.left_id]} → {right[pair.right_id]}" for pair in key.pairs.pairs)
+            lefts, rights = _texts(matching.left), _texts(matching.right)
+            return ", ".join(f"{lefts[pair.left_id]} → {rights[pair.right_id]}" for pair in key.pairs.pairs)
         case "order":
             texts = _texts(question.content.ordering.items)
             return " → ".join(texts[item] for item in key.order.item_ids)
