@@ -90,7 +90,7 @@ class SessionApp:
         directory = PostgresDirectory(stores.database, stores.writer_database)
         guesses = PostgresGuesses(stores.database, service_settings.guess_limits)
         scoring = ScoringClient(stores.scoring, stores.tokens)
-        parts = Parts(
+        self._parts = parts = Parts(
             commands=self._commands,
             directory=directory,
             transitions=Transitions(self._commands, directory, scoring, _ENCODE),
@@ -119,6 +119,7 @@ class SessionApp:
             _log.warning("clock_not_calibrated", error=str(error))
         await self._exits.enter_async_context(self._hub)
         self._exits.push_async_callback(self._commands.close)
+        self._exits.push_async_callback(self._parts.transitions.close)
         self._exits.push_async_callback(self._background.close)
         self._background.spawn(self._clock.keep(_CALIBRATE_EVERY), name="keep_clock")
         self._background.spawn(self._sweep(), name="sweep")

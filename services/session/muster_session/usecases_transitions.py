@@ -10,6 +10,7 @@ from google.protobuf.wrappers_pb2 import StringValue
 from muster_kit.caller import Caller
 from muster_kit.db import Commands, Deadline
 from muster_kit.errors import MusterError, Reason
+from muster_kit.streams.background import Singleflight
 
 from muster_session.model_blocks import BusyError, Transition
 from muster_session.store import Room
@@ -42,6 +43,11 @@ class Transitions:
         self._directory = directory
         self._scoring = scoring
         self._encode = encode
+        self._finishing = Singleflight()
+
+    async def close(self) -> None:
+        """Stop finishing; what is left is finished elsewhere."""
+        await self._finishing.close()
 
     async def run(
         self,
@@ -114,6 +120,10 @@ class Transitions:
         return await self._finished(organization_id, session_id, transition_id)
 
     async def _finish(self, asked: Plan) -> Transition:
+        # Once a process, and to the end even if the caller hangs up.
+        return await self._finishing.run(asked.transition.transition_id, lambda: self._finish_now(asked))
+
+    async def _finish_now(self, asked: Plan) -> Transition:
         transition = asked.transition
         system = partial(self._commands.system, transition.organization_id, transition.session_id)
         try:
