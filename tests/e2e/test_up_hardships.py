@@ -75,11 +75,7 @@ def test_a_place_that_cannot_hold_a_directory_is_told(up, place):
     assert place in up(on=Path(place)).refusal()
 
 
-def test_a_directory_of_another_user_is_told(up, state, ordinary_user):
-    if os.geteuid() == 0:
-        state.mkdir()
-        os.chown(state, 4711, 4711)
-        state.chmod(0o700)
-    else:
-        state = Path("/root/muster")
-    assert "may not be used by this user" in up(on=state, wrapper=ordinary_user).refusal()
+def test_a_directory_that_may_not_be_used_is_told(up, state, ordinary_user):
+    state.mkdir(mode=0)
+    assert "may not be used by this user" in up(wrapper=ordinary_user).refusal()
+    state.chmod(0o700)
