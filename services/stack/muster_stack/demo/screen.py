@@ -132,7 +132,7 @@ def _question(stage: Stage, players: int) -> RenderableType:
 
 def _answers(stage: Stage) -> RenderableType:
     counts = {each.answer: each.count for each in stage.stats.distribution} if stage.stats else {}
-    right = right_tokens(stage.answer_key) if stage.answer_key is not None else set()
+    key = stage.answer_key
     total = max(stage.response_count, 1)
     table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(width=2)
@@ -140,12 +140,13 @@ def _answers(stage: Stage) -> RenderableType:
     table.add_column(ratio=2)
     table.add_column(justify="right", width=4)
     for token, label in shown_answers(stage)[:_SHOWN_CHOICES]:
-        mark = Text("✔", style="bold green") if token in right else Text("•", style="dim")
-        if stage.answer_key is None:
+        right = key is not None and is_right(token, key)
+        mark = Text("✔", style="bold green") if right else Text("•", style="dim")
+        if key is None:
             table.add_row(mark, label, "", "")
         else:
             count = counts.get(token, 0)
-            style = "green" if token in right else "red"
+            style = "green" if right else "red"
             table.add_row(mark, label, Bar(total, 0, count, color=style), str(count))
     return table
 
@@ -165,6 +166,13 @@ def shown_answers(stage: Stage) -> list[tuple[str, str]]:
         case _:
             distribution = stage.stats.distribution if stage.stats and stage.answer_key is not None else []
             return [(each.answer, each.answer) for each in distribution]
+
+
+def is_right(token: str, key: answer_pb2.AnswerKey) -> bool:
+    """Whether an answer of the distribution is right."""
+    if key.HasField("number"):
+        return any(each.minimum <= float(token) <= each.maximum for each in key.number.ranges)
+    return token in right_tokens(key)
 
 
 def right_tokens(key: answer_pb2.AnswerKey) -> set[str]:
