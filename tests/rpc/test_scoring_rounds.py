@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from muster.scoring.v1 import round_pb2
@@ -10,7 +11,8 @@ from muster_kit.errors import Reason
 
 from tests.conftest import TestStores
 from tests.rpc.house import reason_of
-from tests.rpc.scoring_fixtures import Scoring, choices_key, choose, new_id, open_scoring
+from tests.rpc.scoring_fixtures import Scoring, open_scoring
+from tests.rpc.scoring_game import choices_key, choose, new_id
 
 
 @pytest.fixture(scope="module")
@@ -269,7 +271,11 @@ async def test_services_requests_have_their_effect_once(scoring: Scoring) -> Non
     await game.pause()
     reused = game.open_reply(round_id=new_id(), request_id=request_id)
     assert await reason_of(reused) is Reason.REQUEST_ID_REUSED
-    fields = {"session_id": game.session_id, "resume_time": datetime.now(UTC), "request_id": new_id()}
+    fields: dict[str, Any] = {
+        "session_id": game.session_id,
+        "resume_time": datetime.now(UTC),
+        "request_id": new_id(),
+    }
     resumed = await game.run("ResumeRounds", **fields)
     await game.pause()
     assert await game.run("ResumeRounds", **fields) == resumed

@@ -11,9 +11,10 @@ from muster_kit.clock import Clock
 from muster_kit.db.group_commit import GroupCommit
 from muster_kit.errors import MusterError, Reason, Violation
 
+from muster_scoring.batch_changes import BatchChanges
 from muster_scoring.board_keeper import BoardKeeper
 from muster_scoring.grading import answer_tokens, grade
-from muster_scoring.model import Changes, Entry, Response, Round, Seat, Standing
+from muster_scoring.model import Entry, Response, Round, Seat
 from muster_scoring.model_answers import Answer
 from muster_scoring.points import score
 from muster_scoring.round_cache import RoundCache
@@ -118,7 +119,7 @@ class Responses:
             if attempt.landing is not None and attempt.round is not None:
                 landed = await attempt.landing
                 if landed.outcome.verdict is not Verdict.STALE:
-                    return _reply(landed, attempt.round, attempt.submission)
+                    return await self._reply(attempt, attempt.round, landed)
             attempt.landing = None
         raise MusterError(Reason.UNAVAILABLE, retry_after=_RETRY_AFTER, detail="the round keeps changing")
 
@@ -131,16 +132,26 @@ class Responses:
         attempt.round = round_
         attempt.landing = self._group.put(_entry(attempt, round_))
 
+    async def _reply(self, attempt: Attempt, round_: Round, landed: _Landed) -> SubmitReply:
+        outcome = landed.outcome
+        if outcome.verdict is Verdict.REVOKED or outcome.response is None:
+            raise MusterError(Reason.TICKET_REVOKED)
+        if outcome.verdict is Verdict.ANSWERED:
+            _require_repeated(outcome.response, attempt.submission)
+            if round_.withholds_feedback:
+                # It may be over since it was cached: only new answers are checked against it.
+                round_ = await self._rounds.read(attempt.seat.organization_id, round_.round_id)
+        return SubmitReply(outcome.response, round_, landed.rank, round_.withholds_feedback)
+
     async def _repeat(self, attempt: Attempt, round_: Round) -> SubmitReply:
         """The round takes no more answers, but the reply to one that it took is due for ever."""
-        seat, submission = attempt.seat, attempt.submission
-        if submission.request_id:
-            stored = await self._results.response(seat.organization_id, round_.round_id, seat.participant_id)
-            if stored is not None and stored.request_id == submission.request_id:
-                _require_same(stored, submission)
-                rank = await self._boards.rank_of(seat)
-                return SubmitReply(stored, round_, RankChange(rank, rank), round_.withholds_feedback)
-        raise MusterError(Reason.ROUND_CLOSED)
+        seat = attempt.seat
+        stored = await self._results.response(seat.organization_id, round_.round_id, seat.participant_id)
+        if stored is None:
+            raise MusterError(Reason.ROUND_CLOSED)
+        _require_repeated(stored, attempt.submission)
+        rank = await self._boards.rank_of(seat)
+        return SubmitReply(stored, round_, RankChange(rank, rank), round_.withholds_feedback)
 
     async def _flush(self, entries: Sequence[Entry]) -> Sequence[_Landed | BaseException]:
         place_of: dict[tuple[str, str], int] = {}
@@ -161,7 +172,7 @@ class Responses:
 
     async def _land(self, entries: Sequence[Entry]) -> list[_Landed | BaseException]:
         outcomes = await self._store.submit(entries)
-        changes = _Batch()
+        changes = BatchChanges()
         for place, (entry, outcome) in enumerate(zip(entries, outcomes, strict=True)):
             if isinstance(outcome, Outcome):
                 changes.add(place, entry.seat, outcome)
@@ -171,7 +182,7 @@ class Responses:
             for place, outcome in enumerate(outcomes)
         ]
 
-    async def _rank(self, batch: "_Batch") -> dict[int, RankChange]:
+    async def _rank(self, batch: BatchChanges) -> dict[int, RankChange]:
         parts = batch.parts()
         if not parts:
             return {}
@@ -181,47 +192,6 @@ class Responses:
             for part, ranks in zip(parts, ranked, strict=True)
             for place, rank in zip(part.places, ranks, strict=True)
         }
-
-
-class _Batch:
-    """What a batch of answers changed, by session."""
-
-    def __init__(self) -> None:
-        self._parts: dict[str, _Part] = {}
-
-    def add(self, place: int, seat: Seat, outcome: Outcome) -> None:
-        # Who has answered before is ranked as well: a repeated request is told the rank of now.
-        if outcome.standing is None or outcome.response is None:
-            return
-        part = self._parts.get(seat.session_id)
-        if part is None:
-            part = self._parts[seat.session_id] = _Part(seat, outcome.first_seq)
-        part.places.append(place)
-        part.standings.append(outcome.standing)
-        if outcome.verdict is Verdict.ACCEPTED:
-            part.last_seq = max(part.last_seq, outcome.response.seq)
-
-    def parts(self) -> "list[_Part]":
-        return list(self._parts.values())
-
-
-class _Part:
-    __slots__ = ("first_seq", "last_seq", "places", "seat", "standings")
-
-    def __init__(self, seat: Seat, first_seq: int) -> None:
-        self.seat = seat
-        self.first_seq = self.last_seq = first_seq
-        self.places: list[int] = []
-        self.standings: list[Standing] = []
-
-    def changes(self) -> Changes:
-        return Changes(
-            session_id=self.seat.session_id,
-            organization_id=self.seat.organization_id,
-            first_seq=self.first_seq,
-            last_seq=self.last_seq,
-            standings=tuple(self.standings),
-        )
 
 
 def seat_of(caller: Caller) -> Seat:
@@ -271,18 +241,12 @@ def _entry(attempt: Attempt, round_: Round) -> Entry:
     )
 
 
-def _reply(landed: _Landed, round_: Round, submission: Submission) -> SubmitReply:
-    outcome = landed.outcome
-    if outcome.verdict is Verdict.REVOKED or outcome.response is None:
-        raise MusterError(Reason.TICKET_REVOKED)
-    if outcome.verdict is Verdict.ANSWERED:
-        if not submission.request_id or outcome.response.request_id != submission.request_id:
-            raise MusterError(Reason.ALREADY_ANSWERED)
-        _require_same(outcome.response, submission)
-    return SubmitReply(outcome.response, round_, landed.rank, round_.withholds_feedback)
-
-
-def _require_same(stored: Response, submission: Submission) -> None:
+def _require_repeated(stored: Response, submission: Submission) -> None:
+    """Raise unless the answer that counts is of this very request."""
+    if stored.from_draft:
+        raise MusterError(Reason.ROUND_CLOSED, detail="the draft was submitted")
+    if not submission.request_id or stored.request_id != submission.request_id:
+        raise MusterError(Reason.ALREADY_ANSWERED)
     if stored.answer != submission.packed:
         raise MusterError(Reason.REQUEST_ID_REUSED)
 
