@@ -43,12 +43,14 @@ class House:
 
     settings: Settings
     urls: DatabaseUrls
+    directory: Path
     gate: ScoringGate
     channel: Any
     sessions: Any
     blocks: Any
     rounds: Any
     boards: Any
+    apps: dict[str, ServiceApp]
 
     def user(
         self,
@@ -139,17 +141,19 @@ async def house_over(
             drain_seconds=1,
             **shared,
         )
-        apps = [_build(name, settings, changes) for name in SERVICES]
-        async with Host(settings, apps), grpc.aio.insecure_channel(address) as channel:
+        apps = {name: _build(name, settings, changes) for name in SERVICES}
+        async with Host(settings, list(apps.values())), grpc.aio.insecure_channel(address) as channel:
             yield House(
                 settings=settings,
                 urls=urls,
+                directory=directory,
                 gate=gate,
                 channel=channel,
                 sessions=SessionServiceStub(channel),
                 blocks=BlockServiceStub(channel),
                 rounds=RoundServiceStub(channel),
                 boards=BoardServiceStub(channel),
+                apps=apps,
             )
 
 

@@ -171,7 +171,7 @@ class Watch:
         """Wait for the first frame of a kind."""
         return await self._find(lambda: (f for f in self.frames if f.WhichOneof("frame") == kind))
 
-    async def event(self, kind: str, **fields: Any) -> Any:
+    async def event(self, kind: str, *, seconds: float = 5, **fields: Any) -> Any:
         """Wait for the first event of a kind, with these fields."""
         return await self._find(
             lambda: (
@@ -179,7 +179,8 @@ class Watch:
                 for event in self.events
                 if event.WhichOneof("event") == kind
                 and all(getattr(getattr(event, kind), name) == value for name, value in fields.items())
-            )
+            ),
+            seconds,
         )
 
     async def ended(self) -> Any:
@@ -194,8 +195,8 @@ class Watch:
         self._reader.cancel()
         await asyncio.gather(self._reader, return_exceptions=True)
 
-    async def _find(self, candidates: Any) -> Any:
-        async with asyncio.timeout(5), self._news:
+    async def _find(self, candidates: Any, seconds: float = 5) -> Any:
+        async with asyncio.timeout(seconds), self._news:
             while True:
                 found = next(iter(candidates()), None)
                 if found is not None:

@@ -15,6 +15,7 @@ from muster_session.usecases_rounds import CLOSE_DEADLINE, FINISH_DEADLINE, VERB
 from muster_session.usecases_status import record_move
 
 _CLOSE_AGAIN_AFTER: Final = timedelta(seconds=5)
+_FINISH_AGAIN_AFTER: Final = timedelta(seconds=0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,13 @@ async def complete(room: Room, asked: Plan, times: Times, encode: Encode) -> Tra
     completed = replace(transition, outcome=encoded)
     await room.transitions.save(completed)
     return completed
+
+
+async def try_again_soon(room: Room, transition_id: str) -> None:
+    """Let a move be finished shortly, as scoring was away for a moment."""
+    transition = await room.transitions.get(transition_id)
+    if transition.is_open:
+        await room.set_deadline(FINISH_DEADLINE + transition_id, room.now + _FINISH_AGAIN_AFTER)
 
 
 async def give_up(room: Room, transition_id: str, reason: Reason) -> Transition:

@@ -1,6 +1,7 @@
 """Drives a move from its beginning over the call to scoring to its end, whoever dies in between."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Final, TypeVar
 
@@ -17,7 +18,15 @@ from muster_session.store import Room
 from muster_session.store_directory import Directory
 from muster_session.store_scoring import RefusedError, Scoring
 from muster_session.usecases_ask import ask_scoring
-from muster_session.usecases_finish import Encode, Plan, complete, give_up, plan, reopen_plan
+from muster_session.usecases_finish import (
+    Encode,
+    Plan,
+    complete,
+    give_up,
+    plan,
+    reopen_plan,
+    try_again_soon,
+)
 from muster_session.usecases_rounds import FINISH_DEADLINE, begin_close_on_time
 
 T = TypeVar("T")
@@ -138,6 +147,10 @@ class Transitions:
             )
             reason = refused.reason
             return await system(lambda room: give_up(room, transition.transition_id, reason))
+        except MusterError:
+            with suppress(MusterError):
+                await system(partial(try_again_soon, transition_id=transition.transition_id))
+            raise
         return await system(lambda room: complete(room, asked, times, self._encode))
 
 
