@@ -34,7 +34,7 @@ class BlockServicer:
 
     async def AddBlocks(self, request: pb.AddBlocksRequest, call: Call) -> bytes:
         """Add blocks."""
-        bodies = bodies_of(((new_id(), block) for block in request.blocks), field="blocks")
+        bodies = bodies_of(((block.block_id or new_id(), block) for block in request.blocks), field="blocks")
         return await self._parts.commands.run(
             call.caller,
             request.session_id,

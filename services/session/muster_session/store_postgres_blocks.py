@@ -5,7 +5,8 @@ from typing import Final
 
 from muster_kit.db import RoomTransaction
 from muster_kit.errors import MusterError, Reason
-from sqlalchemy import Select, delete, insert, select, text, update
+from sqlalchemy import Select, delete, select, text, update
+from sqlalchemy.dialects.postgresql import insert
 
 from muster_session.model_blocks import Block, BlockBody, BlockPlace, BlockStatus
 from muster_session.store_rows import block_of, block_values
@@ -50,7 +51,7 @@ class PostgresBlocks:
         return [BlockPlace(row.block_id, row.position, BlockStatus(row.status)) for row in rows]
 
     async def add(self, blocks: Sequence[tuple[str, BlockBody]], position: int) -> Sequence[Block]:
-        """Store blocks; those from `position` on move behind them."""
+        """Store blocks; those from `position` on move behind them. ALREADY_EXISTS for an id that is taken."""
         await self._move(position, len(blocks))
         added = [
             Block(block_id=block_id, session_id=self._session_id, position=place, body=body)
@@ -67,7 +68,11 @@ class PostgresBlocks:
             }
             for block in added
         ]
-        await self._connection.execute(insert(BLOCK), rows)
+        # Whose the other block is, is not ours to see; that there is one shows in what is not inserted.
+        statement = insert(BLOCK).on_conflict_do_nothing(index_elements=[BLOCK.c.block_id])
+        inserted = await self._connection.execute(statement.returning(BLOCK.c.block_id), rows)
+        if len(inserted.all()) < len(rows):
+            raise MusterError(Reason.ALREADY_EXISTS, detail="a block of this id")
         await self._count(len(blocks))
         return added
 

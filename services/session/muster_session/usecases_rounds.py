@@ -53,8 +53,14 @@ async def begin_activate(
     if not session.settings.parallel_blocks_allowed and await room.blocks.active():
         raise MusterError(Reason.BLOCK_BUSY, detail="another block is active")
     limit = time_limit or block.body.time_limit or session.settings.default_time_limit
+    # A block is opened once, so its id does for its round: whoever knows the one need not ask the other.
     return await _begin(
-        room, TransitionKind.ACTIVATE, caller, block_id=block.block_id, round_id=new_id(), time_limit=limit
+        room,
+        TransitionKind.ACTIVATE,
+        caller,
+        block_id=block.block_id,
+        round_id=block.block_id,
+        time_limit=limit,
     )
 
 

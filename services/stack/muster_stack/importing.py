@@ -50,7 +50,7 @@ async def _main() -> int:
         faults = violations(error)
         if not options.json or not faults:
             raise
-        sys.stdout.write(json.dumps({"faults": [{"at": at, "fault": fault} for at, fault in faults]}) + "\n")
+        sys.stdout.write(json.dumps({"faults": [fault for _, fault in faults]}) + "\n")
         return 1
     finally:
         await client.close()

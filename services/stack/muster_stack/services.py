@@ -1,9 +1,14 @@
 """Which services there are, and where each keeps its composition root and its migrations."""
 
+import hashlib
 from importlib.util import find_spec
 from pathlib import Path
 
+import muster_kit
+
 from muster_stack.problem import Problem
+
+_MIGRATION_SUFFIXES = (".py", ".sql", ".mako")
 
 SERVICES = ("session", "presence", "scoring", "workout")
 
@@ -26,6 +31,18 @@ def chosen(names: list[str]) -> list[str]:
 def all_built() -> list[str]:
     """Every service this version can serve."""
     return [service for service in SERVICES if is_built(service)]
+
+
+def schema_fingerprint() -> str:
+    """Names all that migrations are made of: while it stays the same, they have nothing to do."""
+    digest = hashlib.sha256()
+    folders = [Path(muster_kit.__path__[0], "db")]
+    folders += [versions.parent for service in SERVICES if (versions := migrations_of(service))]
+    for folder in folders:
+        for file in sorted(path for path in folder.rglob("*") if path.suffix in _MIGRATION_SUFFIXES):
+            digest.update(f"{file.relative_to(folder.parents[1])}\0".encode())
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def migrations_of(service: str) -> Path | None:

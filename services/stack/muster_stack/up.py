@@ -13,6 +13,7 @@ from muster_stack.embedded.stores import DATABASE, Stores, prepare_stores
 from muster_stack.port import reserve
 from muster_stack.problem import Problem
 from muster_stack.processes import Worker, run_job
+from muster_stack.services import schema_fingerprint
 from muster_stack.state import Running, State
 from muster_stack.supervisor import Report, kept, started, until_told
 
@@ -89,9 +90,14 @@ class _Stack:
 
     async def _migrate(self, stores: Stores, environment: Mapping[str, str]) -> None:
         await stores.ensure_database()
+        catalog, fingerprint = stores.postgres.catalog(), schema_fingerprint()
+        # The job takes a second to find that there is nothing to do; the database itself knows.
+        if await catalog.note(DATABASE) == fingerprint:
+            return
         admin = {ADMIN_VARIABLE: stores.admin_url(DATABASE)}
         log = Log(self._state.logs / "migration.log")
         await run_job("muster_stack.migration", environment={**environment, **admin}, log=log)
+        await catalog.set_note(DATABASE, fingerprint)
 
     def _make_workers(self, environment: Mapping[str, str]) -> list[Worker]:
         return [

@@ -7,6 +7,7 @@ from urllib.parse import quote, urlencode
 
 import asyncpg
 
+from muster_stack.embedded.catalog import Catalog
 from muster_stack.embedded.daemon import Daemon, Launch
 from muster_stack.embedded.log import Log
 from muster_stack.embedded.site import Site
@@ -102,19 +103,9 @@ class Postgres:
         """Why it ended, as far as its log tells."""
         return self._daemon.last_words()
 
-    async def ensure_database(self, name: str) -> None:
-        """Make the database when it does not exist."""
-        try:
-            connection = await asyncpg.connect(self.url())
-            try:
-                if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", name):
-                    await connection.execute(f'CREATE DATABASE "{name}"')
-            finally:
-                await connection.close()
-        except asyncpg.DiskFullError:
-            raise Problem(disk_full(self._home)) from None
-        except (asyncpg.PostgresError, OSError) as error:
-            raise Problem(f"PostgreSQL does not make the database {name}: {error}.") from error
+    def catalog(self) -> Catalog:
+        """Its databases, to be looked at while it runs."""
+        return Catalog(self.url(), self._home)
 
     async def _answers(self) -> bool:
         try:

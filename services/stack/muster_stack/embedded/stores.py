@@ -42,7 +42,7 @@ class Stores:
 
     async def ensure_database(self) -> None:
         """Make the database of the services when it does not exist; PostgreSQL has to run."""
-        await self.postgres.ensure_database(DATABASE)
+        await self.postgres.catalog().ensure_database(DATABASE)
 
     async def stop(self) -> None:
         """Stop both, cleanly."""
