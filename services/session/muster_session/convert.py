@@ -34,10 +34,10 @@ _ROLES: Final[Mapping[ParticipantRole, pb.ParticipantRole]] = {
 _SEATS: Final[Mapping[ParticipantStatus, pb.ParticipantStatus]] = {
     each: getattr(pb, f"PARTICIPANT_STATUS_{each.name}") for each in ParticipantStatus
 }
-_STATUS_OF: Final = {value: each for each, value in _STATUSES.items()}
+_STATUS_OF: Final[Mapping[int, Status]] = {value: each for each, value in _STATUSES.items()}
 _VISIBILITY_OF: Final = {value: each for each, value in _VISIBILITIES.items()}
-_ROLE_OF: Final = {value: each for each, value in _ROLES.items()}
-_SEAT_OF: Final = {value: each for each, value in _SEATS.items()}
+_ROLE_OF: Final[Mapping[int, ParticipantRole]] = {value: each for each, value in _ROLES.items()}
+_SEAT_OF: Final[Mapping[int, ParticipantStatus]] = {value: each for each, value in _SEATS.items()}
 
 
 def time_of(message: Timestamp, field: str) -> datetime:
@@ -130,17 +130,17 @@ def settings_of(message: pb.SessionSettings) -> Settings:
 
 def statuses_of(values: Iterable[int]) -> frozenset[Status]:
     """Return the statuses asked for; UNSPECIFIED asks for none."""
-    return frozenset(_STATUS_OF[pb.SessionStatus(value)] for value in values if value)
+    return frozenset(_STATUS_OF[value] for value in values if value)
 
 
 def seat_statuses_of(values: Iterable[int]) -> frozenset[ParticipantStatus]:
     """Return the statuses of seats asked for; UNSPECIFIED asks for none."""
-    return frozenset(_SEAT_OF[pb.ParticipantStatus(value)] for value in values if value)
+    return frozenset(_SEAT_OF[value] for value in values if value)
 
 
 def role_of(value: int) -> ParticipantRole | None:
     """Return the role asked for; None for UNSPECIFIED."""
-    return _ROLE_OF[pb.ParticipantRole(value)] if value else None
+    return _ROLE_OF[value] if value else None
 
 
 def change_message(change: StatusChange) -> pb.StatusChange:
