@@ -21,7 +21,7 @@ from muster_kit.rpc.open_calls import OpenCalls
 from muster_kit.rpc.options import Limits
 from muster_kit.rpc.policy import Rule
 from muster_kit.rpc.status import WireStatus, explain, wire_status
-from muster_kit.rpc.validation import Validation
+from muster_kit.rpc.validation import Validation, refuse_nul
 
 _log = structlog.get_logger(__name__)
 
@@ -121,6 +121,8 @@ class Method(ABC):
         except DecodeError as error:
             raise MusterError(Reason.MALFORMED_REQUEST, detail=str(error)) from None
         self._validate(request)
+        if b"\0" in data:
+            refuse_nul(request)
         return request
 
     def _encode(self, response: Any) -> bytes:

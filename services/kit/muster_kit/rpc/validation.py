@@ -1,6 +1,7 @@
 """Hold requests against the rules written into their contract."""
 
 import json
+from collections.abc import Iterator, Mapping
 
 import protovalidate
 from google.protobuf.message import Message
@@ -28,6 +29,35 @@ class Validation:
                 for found in broken
             ]
             raise MusterError(Reason.INVALID_FIELD, violations=violations)
+
+
+def refuse_nul(message: Message) -> None:
+    """Raise MusterError(INVALID_FIELD) that names every text with a NUL in it.
+
+    protobuf takes them, PostgreSQL does not: without this wall, each place that stores or looks up a
+    text would have to remember.
+    """
+    violations = [Violation(field, "must not hold the character NUL") for field in _texts_with_nul(message)]
+    if violations:
+        raise MusterError(Reason.INVALID_FIELD, violations=violations)
+
+
+def _texts_with_nul(message: Message, prefix: str = "") -> Iterator[str]:
+    for field, value in message.ListFields():
+        path = prefix + field.name
+        if field.is_repeated:
+            pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
+            for key, item in pairs:
+                yield from _nul_in(f"{path}[{json.dumps(key)}]", key, item)
+        else:
+            yield from _nul_in(path, "", value)
+
+
+def _nul_in(path: str, key: object, value: object) -> Iterator[str]:
+    if isinstance(value, Message):
+        yield from _texts_with_nul(value, f"{path}.")
+    if any(isinstance(text, str) and "\0" in text for text in (key, value)):
+        yield path
 
 
 def _path(path: FieldPathPb | None) -> str:
