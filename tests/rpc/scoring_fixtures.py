@@ -23,6 +23,9 @@ from tests.conftest import DatabaseUrls, TestStores
 from tests.rpc.scoring_game import SECRET, Game
 
 
+_NOWHERE = "redis://127.0.0.1:1/0"
+
+
 @dataclass(frozen=True, slots=True)
 class Instance:
     """One process's worth of the service."""
@@ -68,36 +71,39 @@ class Scoring:
 
 @asynccontextmanager
 async def open_scoring(
-    stores: TestStores, directory: Path, *, instances: int = 2, redis_url: str = ""
+    stores: TestStores, directory: Path, *, instances: int = 2, deaf_instances: int = 0
 ) -> AsyncIterator[Scoring]:
-    """Run the service, migrated, in a database of its own."""
+    """Run the service, migrated, in a database of its own; the last `deaf_instances` cannot reach Redis."""
     urls = await stores.copy_of("scoring", _prepare)
     ticket_key = directory / "ticket-key.pem"
     write_ticket_key(ticket_key)
+    redis_urls = [stores.redis_url] * instances + [_NOWHERE] * deaf_instances
     async with AsyncExitStack() as exits:
         running = []
-        for _ in range(instances):
+        for redis_url in redis_urls:
             settings = Settings(
                 database_url=urls.app_url,
                 writer_database_url=urls.writer_url,
-                redis_url=redis_url or stores.redis_url,
+                redis_url=redis_url,
                 listen="127.0.0.1:0",
                 user_token_secret=SECRET,
                 service_token_secret=SECRET,
                 ticket_private_key_file=ticket_key,
                 drain_seconds=1,
             )
-            app = build(settings)
-            host = await exits.enter_async_context(Host(settings, [app]))
-            address = f"127.0.0.1:{host.port}"
-            # Channels of one process share connections, unless they are told apart.
-            options = [("grpc.use_local_subchannel_pool", 1)]
-            channel = await exits.enter_async_context(grpc.aio.insecure_channel(address, options))
-            running.append(
-                Instance(app, address, channel, RoundServiceStub(channel), BoardServiceStub(channel))
-            )
+            running.append(await _start(settings, exits))
         yield Scoring(urls, TicketSigner.read(ticket_key), running)
     await stores.drop_database(urls)
+
+
+async def _start(settings: Settings, exits: AsyncExitStack) -> Instance:
+    app = build(settings)
+    host = await exits.enter_async_context(Host(settings, [app]))
+    address = f"127.0.0.1:{host.port}"
+    # Channels of one process share connections, unless they are told apart.
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    channel = await exits.enter_async_context(grpc.aio.insecure_channel(address, options))
+    return Instance(app, address, channel, RoundServiceStub(channel), BoardServiceStub(channel))
 
 
 async def _prepare(urls: DatabaseUrls) -> None:

@@ -1,0 +1,147 @@
+"""The index ranks like a sort, takes changes in any order, and knows what it does not know."""
+
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+from muster_kit.errors import MusterError
+from muster_scoring.model_board import BoardChanges, Line, Position
+from muster_scoring.store_redis import RedisBoards
+from redis.asyncio import Redis
+
+from tests.conftest import TestStores
+from tests.rpc.scoring_game import new_id
+
+
+@pytest.fixture
+async def redis(stores: TestStores) -> AsyncIterator[Redis]:
+    async with Redis.from_url(stores.redis_url) as redis:
+        yield redis
+
+
+@pytest.fixture
+def index(redis: Redis) -> RedisBoards:
+    return RedisBoards(redis, schema="scoring")
+
+
+@pytest.fixture
+def board_id() -> str:
+    return new_id()
+
+
+def _line(entry_id: str, score: int, version: int, *, on_board: bool = True) -> Line:
+    if not on_board:
+        return Line(entry_id, version, b"", b"")
+    return Line(entry_id, version, Position(score, 0, 0, entry_id).encode(), b"packed\0" + entry_id.encode())
+
+
+def _one(board_id: str, line: Line) -> BoardChanges:
+    return BoardChanges(board_id, line.version - 1, line.version, (line,))
+
+
+async def test_a_board_that_was_not_loaded_is_not_held(index: RedisBoards, board_id: str) -> None:
+    assert await index.apply([BoardChanges(board_id, 0, 1, (_line("a", 1, 1),))]) == [None]
+    assert await index.page(board_id, after=None, limit=1) is None
+    assert await index.around(board_id, "a", radius=1) is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_changes_in_any_order_end_as_a_sort(index: RedisBoards, board_id: str, seed: int) -> None:
+    chance = random.Random(seed)
+    await index.load(board_id, 0, [])
+    truth: dict[str, Line] = {}
+    early: list[BoardChanges] = []
+    for seq in range(1, 301):
+        entry_id = f"é{chance.randrange(40)}"
+        line = _line(entry_id, chance.randrange(-3, 4), seq, on_board=chance.random() > 0.1)
+        truth[entry_id] = line
+        early.append(_one(board_id, line))
+        if len(early) > 8 or seq == 300:
+            chance.shuffle(early)
+            await index.apply(early)
+            early = []
+        if chance.random() < 0.02:
+            held = [line for line in truth.values() if line.place]
+            await index.load(board_id, seq, held)
+    expected = sorted((line for line in truth.values() if line.place), key=lambda line: line.place)
+    page = await index.page(board_id, after=None, limit=1000)
+    assert page is not None
+    assert list(page.lines) == expected
+    assert (page.done_seq, page.first_rank, page.entry_count) == (300, 1, len(expected))
+    for place, line in enumerate(expected):
+        around = await index.around(board_id, line.entry_id, radius=2)
+        assert around is not None
+        assert list(around.lines) == expected[max(0, place - 2) : place + 3]
+        assert around.first_rank == max(1, place - 1)
+        rest = await index.page(board_id, after=Position.decode(line.place), limit=3)
+        assert rest is not None
+        assert list(rest.lines) == expected[place + 1 : place + 4]
+
+
+async def test_ranks_are_told_before_and_after(index: RedisBoards, board_id: str) -> None:
+    await index.load(board_id, 0, [])
+    (applied,) = await index.apply(
+        [BoardChanges(board_id, 0, 3, (_line("a", 5, 1), _line("b", 7, 2), _line("a", 9, 3)))]
+    )
+    assert applied is not None
+    assert [(rank.before, rank.after) for rank in applied.ranks] == [(0, 1), (0, 1), (2, 1)]
+    # An older version changes nothing and is told where the entry is now.
+    (repeated,) = await index.apply([BoardChanges(board_id, 1, 2, (_line("b", 7, 2), _line("a", 5, 1)))])
+    assert repeated is not None
+    assert [(rank.before, rank.after) for rank in repeated.ranks] == [(2, 2), (1, 1)]
+    (removed,) = await index.apply([_one(board_id, _line("a", 0, 4, on_board=False))])
+    assert removed is not None
+    assert [(rank.before, rank.after) for rank in removed.ranks] == [(1, 0)]
+
+
+async def test_it_tells_up_to_which_change_it_is_complete(index: RedisBoards, board_id: str) -> None:
+    await index.load(board_id, 10, [_line("a", 1, 7)])
+
+    async def apply(first_seq: int, last_seq: int) -> int:
+        (applied,) = await index.apply([BoardChanges(board_id, first_seq, last_seq, ())])
+        assert applied is not None
+        return applied.done_seq
+
+    assert await apply(12, 14) == 10
+    assert await apply(15, 16) == 10
+    assert await apply(10, 12) == 14
+    assert await apply(14, 15) == 16
+    assert await apply(3, 5) == 16
+
+
+async def test_loading_keeps_what_is_newer(index: RedisBoards, board_id: str) -> None:
+    await index.load(board_id, 0, [])
+    await index.apply([_one(board_id, _line("a", 1, 1)), _one(board_id, _line("b", 2, 2))])
+    await index.apply([_one(board_id, _line("a", 9, 3))])
+    await index.load(board_id, 2, [_line("a", 1, 1), _line("b", 2, 2)])
+    page = await index.page(board_id, after=None, limit=9)
+    assert page is not None
+    assert [line.entry_id for line in page.lines] == ["a", "b"]
+    assert [line.version for line in page.lines] == [3, 2]
+    assert page.done_seq == 3
+
+
+async def test_several_boards_take_one_call(index: RedisBoards, redis: Redis) -> None:
+    held, forgotten = new_id(), new_id()
+    await index.load(held, 0, [])
+    # A server that was restarted has no scripts; the call does not notice.
+    await redis.script_flush()
+    applied = await index.apply([_one(held, _line("a", 1, 1)), _one(forgotten, _line("a", 1, 1))])
+    assert applied[0] is not None
+    assert applied[1] is None
+
+
+async def test_boards_are_not_kept_for_ever(index: RedisBoards, redis: Redis, board_id: str) -> None:
+    await index.load(board_id, 0, [_line("a", 1, 0)])
+    await index.apply([_one(board_id, _line("b", 1, 1)), BoardChanges(board_id, 5, 6, ())])
+    for name in ("places", "lines", "early"):
+        assert await redis.ttl(f"muster:{{{board_id}}}:{name}") > 0
+
+
+async def test_a_redis_that_is_away_is_unavailable() -> None:
+    async with Redis.from_url("redis://127.0.0.1:1/0") as nowhere:
+        index = RedisBoards(nowhere, schema="scoring")
+        with pytest.raises(MusterError, match="UNAVAILABLE"):
+            await index.page("board", after=None, limit=1)
+        with pytest.raises(MusterError, match="UNAVAILABLE"):
+            await index.apply([BoardChanges("a", 0, 1, ()), BoardChanges("b", 0, 1, ())])
