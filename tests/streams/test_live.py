@@ -238,6 +238,17 @@ async def test_a_replay_ends_when_it_is_up_to_date(world: World, worker: Worker,
         assert client.frames == []
 
 
+async def test_a_replay_ends_at_the_end_of_the_log_not_of_what_this_worker_has_heard(
+    world: World, worker: Worker, room_id: str
+) -> None:
+    async with world.watch(worker, room_id) as client:
+        await client.until_kinds("snapshot")
+        await world.append(room_id, 3, publish=False)
+        async with world.watch(worker, room_id, client.cursor, replay_only=True) as replay:
+            await replay.ended()
+            assert replay.events == [event(1), event(2), event(3)]
+
+
 async def test_a_replayed_frame_tells_the_time_of_the_stream_not_of_the_first_one(
     world: World, worker: Worker, room_id: str
 ) -> None:

@@ -88,7 +88,6 @@ def test_the_rest_of_a_run_keeps_its_place_and_time() -> None:
     envelope = Envelope.FromString(rest.body)
     assert EventRun.FromString(envelope.events).events == [b"c"]
     assert envelope.server_time == Envelope.FromString(run.body).server_time
-    assert run.after(10) is run
 
 
 def run_of(first_seq: int, last_seq: int, size: int = 10) -> Run:

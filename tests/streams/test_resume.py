@@ -1,12 +1,13 @@
 """A stream that was cut goes on as if it had not been, on any worker."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 import pytest
 from muster.stream.v1.stream_pb2 import ResetCause
 from muster_kit.errors import MusterError, Reason
-from muster_kit.streams import Cursor, Tuning
+from muster_kit.streams import Cursor, StoredEvent, Tuning
 
 from tests.streams.rooms import NORTH, Worker, World, event, eventually
 
@@ -164,6 +165,53 @@ async def test_events_that_go_while_a_stream_resumes_give_a_reset(world: World, 
             assert client.frames[0].reset.cause == ResetCause.RESET_CAUSE_CURSOR_STALE
 
 
+async def test_a_snapshot_older_than_the_log_is_a_fault_and_no_endless_loop(
+    world: World, worker: Worker, room_id: str
+) -> None:
+    await world.append(room_id, 10)
+    await world.trim(room_id, 6)
+
+    async def old() -> tuple[int, bytes]:
+        return 1, b"state after 1"
+
+    async with world.watch(worker, room_id, snapshot=old) as client:
+        with pytest.raises(MusterError) as caught:
+            await client.ended()
+        assert caught.value.reason is Reason.INTERNAL
+        assert client.kinds == ["snapshot", "reset", "snapshot"]
+
+
+async def test_what_was_being_read_of_a_replaced_log_is_not_mixed_with_the_new_one(
+    world: World, room_id: str
+) -> None:
+    await world.append(room_id, 3)
+    old = (await world.head(room_id)).epoch
+    async with world.worker() as worker:
+        reading, go_on = asyncio.Event(), asyncio.Event()
+        read = worker.log.inner.read
+
+        async def slow_read(*args: str, **kwargs: int) -> Sequence[StoredEvent]:
+            stored = await read(*args, **kwargs)
+            reading.set()
+            await go_on.wait()
+            return stored
+
+        worker.log.inner.read = slow_read  # type: ignore[method-assign,assignment]
+        async with world.watch(worker, room_id, Cursor(old, 0).encode()) as client:
+            await reading.wait()
+            await world.replace_log(room_id)
+            await world.append(room_id, 3, publish=False)
+            new = (await world.head(room_id)).epoch
+            # This one makes the worker look, and wants the same seqs of another log.
+            async with world.watch(worker, room_id, Cursor(new, 0).encode()) as late:
+                await eventually(lambda: worker.log.queries.count("read") == 2)
+                go_on.set()
+                await late.until_seq(3)
+                assert late.kinds == ["events"]
+            await client.until_kinds("reset", "snapshot")
+            assert client.events == []
+
+
 async def test_everybody_who_comes_while_nothing_changes_gets_the_same_snapshot(
     world: World, worker: Worker, room_id: str
 ) -> None:
@@ -283,3 +331,32 @@ async def no_subscribers(world: World, room_id: str) -> None:
         while True:
             if not await subscribers(world, room_id):
                 return
+
+
+async def test_guessing_at_room_ids_leaves_nothing_behind(world: World, worker: Worker) -> None:
+    take = world.snapshot_of("guess")
+    for _ in range(3):
+        with pytest.raises(MusterError):
+            async with worker.hub.open(NORTH, "guess", b"", snapshot=take, snapshot_key="all"):
+                pass
+    assert worker.hub.room("guess") is None
+    await no_subscribers(world, "guess")
+
+
+async def test_events_that_were_rewritten_are_read_again_once_forgotten(
+    world: World, worker: Worker, room_id: str
+) -> None:
+    await world.append(room_id, publish=False)
+    async with world.watch(worker, room_id) as client:
+        await client.until_kinds("snapshot")
+        await world.append(room_id, 2)
+        await client.until_seq(3)
+        await world.admin.execute("UPDATE live.room_event SET payload = 'erased' WHERE room_id = $1", room_id)
+        client.feed.room.forget()
+        after = Cursor((await world.head(room_id)).epoch, 0).encode()
+        async with world.watch(worker, room_id, after, replay_only=True) as late:
+            await late.ended()
+            assert late.events == [b"erased"] * 3
+        await world.append(room_id)
+        await client.until_seq(4)
+        assert client.events == [event(2), event(3), event(4)]

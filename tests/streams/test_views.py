@@ -204,3 +204,17 @@ async def test_a_view_that_cannot_be_computed_now_is_computed_later(
         client.feed.room.withdraw("board")
         client.feed.room.touch("board")
         assert computed == [1, 2, 3, 4]
+
+
+async def test_nothing_is_computed_while_nobody_watches(world: World, worker: Worker, room_id: str) -> None:
+    computed: list[int] = []
+    async with world.watch_views(worker, room_id) as client:
+        room = client.feed.room
+        room.compute("board", counting(computed, lambda: True), rate_per_second=1000)
+        await shown(client, b"whole 1")
+    room.touch("board")
+    assert not room._coalesced["board"]._touched
+    async with world.watch_views(worker, room_id) as client:
+        assert client.feed.room is room
+        await shown(client, b"1..2")
+        assert computed == [1, 2]

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 import structlog
 from muster.stream.v1.stream_pb2 import Lag, ReconnectCause, ResetCause
 
-from muster_kit.errors import MusterError
+from muster_kit.errors import MusterError, Reason
 from muster_kit.streams import frames
 from muster_kit.streams.heartbeat import Heartbeat
 from muster_kit.streams.lossy import LossyLane
@@ -73,6 +73,7 @@ class Feed:
         self._errands: dict[str, _Errand] = {}
         self._renewal_alarm: Alarm | None = None
         self._streak = 0
+        self._was_stale = False
         self._busy_since = self._lag_told = self._loop.time()
 
     @property
@@ -156,7 +157,7 @@ class Feed:
                     await outlet.write(frame[0], must.place, frame[1])
                 elif must.behind:
                     await self._catch_up(outlet)
-                elif self._watch.replay_only:
+                elif self._watch.replay_only and must.complete:
                     return
                 else:
                     await self._wait(outlet)
@@ -164,6 +165,9 @@ class Feed:
             await self._say_reconnect(outlet, ReconnectCause.RECONNECT_CAUSE_TOO_SLOW, 0)
 
     async def _begin(self, outlet: Outlet) -> None:
+        if self._watch.replay_only:
+            # It ends at the head, so that has to be the log's, not what this worker has heard of it.
+            await self._watch.tail.refresh()
         if not self._watch.after:
             await self._send_snapshot(outlet)
         elif (cause := await self._must.resume(self._watch.after)) is not None:
@@ -184,14 +188,19 @@ class Feed:
             return
         if self._must.live:
             await self._say_reconnect(outlet, ReconnectCause.RECONNECT_CAUSE_TOO_SLOW, 0)
+        if self._was_stale:
+            raise MusterError(Reason.INTERNAL, detail="the snapshot is older than what the log keeps")
+        self._was_stale = True
         await self._reset(outlet, ResetCause.RESET_CAUSE_CURSOR_STALE)
 
     def _take(self, outlet: Outlet) -> tuple[bytes, float] | None:
         """Return the next (body, time made) of whatever lane has its turn."""
-        if self._streak < _BURST and (run := self._take_run()) is not None:
+        others_first = self._streak >= _BURST
+        if not others_first and (run := self._take_run()) is not None:
             return run
         self._streak = 0
-        return self._views.take() or self._lossy.take() or self._take_lag(outlet) or self._take_run()
+        other = self._views.take() or self._lossy.take() or self._take_lag(outlet)
+        return self._take_run() if other is None and others_first else other
 
     def _take_run(self) -> tuple[bytes, float] | None:
         run = self._must.take()

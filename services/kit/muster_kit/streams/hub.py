@@ -49,6 +49,7 @@ class Hub:
         self._tuning = tuning or Tuning()
         self._background = Background()
         self._check_wanted = asyncio.Event()
+        self._check_works = True
         self._process = Process(
             clock=clock or SystemClock(),
             tuning=self._tuning,
@@ -184,17 +185,16 @@ class Hub:
         finally:
             room.watchers -= 1
             if not room.watchers:
-                linger = self._process.wheel.after(self._tuning.linger_seconds, lambda: self._drop(room))
-                self._lingering[room_id] = linger
+                self._let_go(room)
 
     @contextmanager
     def _stream(self, room: Room, watch: Watch) -> Iterator[Feed]:
         feed = Feed(room, self._process, watch)
-        room.streams.add(feed)
+        room.enter(feed)
         try:
             yield feed
         finally:
-            room.streams.discard(feed)
+            room.leave(feed)
             self._left.set()
 
     def _add(self, room_id: str) -> Room:
@@ -202,10 +202,19 @@ class Hub:
         self._rooms_by_channel[channel_of(self._schema, room_id)] = room
         return room
 
+    def _let_go(self, room: Room) -> None:
+        if room.warm:
+            linger = self._process.wheel.after(self._tuning.linger_seconds, lambda: self._drop(room))
+            self._lingering[room.room_id] = linger
+        else:
+            # It could not be opened: whoever guesses at ids leaves nothing behind.
+            self._drop(room)
+
     def _drop(self, room: Room) -> None:
         channel = channel_of(self._schema, room.room_id)
         self._listener.unsubscribe(channel)
-        del self._rooms[room.room_id], self._rooms_by_channel[channel], self._lingering[room.room_id]
+        self._lingering.pop(room.room_id, None)
+        del self._rooms[room.room_id], self._rooms_by_channel[channel]
         self._background.spawn(room.close(), name="close_room")
 
     def _receive(self, channel: str, data: bytes) -> None:
@@ -240,14 +249,16 @@ class Hub:
         if not watched:
             return
         try:
-            heads = await self._log.heads(watched)
+            for room_id, head in (await self._log.heads(watched)).items():
+                if (room := self._rooms.get(room_id)) is not None:
+                    room.tail.check(head)
         except Exception as error:  # noqa: BLE001 - no fault may end what everything relies on
             # Streams go on with what Redis tells; the next check comes soon.
-            _log.warning("heads_not_checked", error=repr(error))
-            return
-        for room_id, head in heads.items():
-            if (room := self._rooms.get(room_id)) is not None:
-                room.tail.check(head)
+            if self._check_works:
+                _log.warning("heads_not_checked", error=repr(error))
+            self._check_works = False
+        else:
+            self._check_works = True
 
 
 async def _no_snapshot() -> tuple[int, bytes]:

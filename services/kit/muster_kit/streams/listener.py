@@ -6,7 +6,6 @@ from typing import Any, Final, cast
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 _PING_SECONDS: Final = 5.0
 _SILENCE_SECONDS: Final = 12.0
@@ -61,7 +60,7 @@ class Listener:
         while True:
             try:
                 await self._listen()
-            except* (RedisError, OSError) as errors:
+            except* Exception as errors:  # noqa: BLE001 - without this loop every event would be late
                 if not self._away:
                     _log.warning("redis_away", error=repr(errors.exceptions[0]))
             finally:

@@ -39,11 +39,16 @@ class MustLane:
         return self.seq < self._tail.head
 
     @property
+    def complete(self) -> bool:
+        """True when the stream has been sent every event that is known to exist."""
+        return self.seq >= self._tail.known
+
+    @property
     def replaced(self) -> bool:
         """True when the log is another than the one the stream was reading."""
         return self._epoch != self._tail.epoch
 
-    async def resume(self, after: bytes) -> "ResetCause | None":
+    async def resume(self, after: bytes) -> ResetCause | None:
         """Go to the place of a cursor; return why not, when there is no going on from there."""
         cursor = Cursor.decode(after)
         if cursor is None:
@@ -51,8 +56,7 @@ class MustLane:
         if cursor.epoch != self._tail.epoch or cursor.seq > self._tail.head:
             # Another worker may be ahead of this one, which is no fault of the client.
             await self._tail.refresh()
-            self._epoch = self._tail.epoch
-        if cursor.epoch != self._epoch or cursor.seq > self._tail.known:
+        if cursor.epoch != self._tail.epoch or cursor.seq > self._tail.known:
             return ResetCause.RESET_CAUSE_CURSOR_FOREIGN
         if cursor.seq + 1 < self._tail.first_seq:
             return ResetCause.RESET_CAUSE_CURSOR_STALE
@@ -61,20 +65,20 @@ class MustLane:
 
     async def restart(self) -> Snapshot:
         """Return a snapshot, after which the stream goes on."""
-        self._epoch = self._tail.epoch
         snapshot = await self._tail.snapshot(self._snapshot_key, self._snapshot)
-        self._go_to(Cursor(self._epoch, snapshot.seq))
+        self._go_to(Cursor(snapshot.epoch, snapshot.seq))
         return snapshot
 
     def take(self) -> Run | None:
         """Return the run that comes next when it is at hand, and move behind it."""
-        run = self._tail.ring.get(self.seq + 1)
+        run = self._tail.ring.get(self.seq + 1) or self._found
         if run is None:
-            run, self._found = self._found, None
-            if run is None:
-                return None
-            self.reread += len(run) if self.live else 0
-        run = run.after(self.seq)
+            return None
+        if run is self._found and self.live:
+            self.reread += run.last_seq - self.seq
+        self._found = None
+        if run.first_seq <= self.seq:
+            run = run.after(self.seq)
         self.seq = run.last_seq
         self.place = run.place
         return run
@@ -87,6 +91,7 @@ class MustLane:
         return self._found is not None or self.replaced
 
     def _go_to(self, cursor: Cursor) -> None:
+        self._epoch = cursor.epoch
         self.seq = cursor.seq
         self.place = frames.place(cursor)
         self._found = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeAlias
 
 from muster_kit.streams.background import Singleflight
@@ -35,7 +36,8 @@ class Replay:
     def __init__(self, read: ReadRuns, *, max_events: int, max_bytes: int) -> None:
         self._read = read
         self._max_events = max_events
-        self._shelf = Shelf(max_events=2 * max_events, max_bytes=max_bytes)
+        self._max_bytes = max_bytes
+        self._shelf = self._new_shelf()
         self._flights = Singleflight()
         self._wanted: dict[object, int] = {}
 
@@ -48,7 +50,8 @@ class Replay:
         self._wanted[asker] = seq
         try:
             while (run := self._shelf.get(seq)) is None:
-                page = await self._flights.run("page", lambda: self._fetch(end))
+                shelf = self._shelf
+                page = await self._flights.run(shelf, partial(self._fetch, shelf, end))
                 if page.covers(seq):
                     # From the page itself: a small shelf may have lost the run again.
                     return next((run for run in page.runs if run.first_seq <= seq <= run.last_seq), None)
@@ -57,18 +60,21 @@ class Replay:
             del self._wanted[asker]
 
     def clear(self) -> None:
-        """Forget what was read: the log was replaced."""
-        self._shelf.clear()
+        """Forget what was read, also what is being read now: it may be of a log that was replaced."""
+        self._shelf = self._new_shelf()
 
     async def close(self) -> None:
         """Stop reading."""
         await self._flights.close()
 
-    async def _fetch(self, end: Callable[[], int]) -> _Page:
+    def _new_shelf(self) -> Shelf:
+        return Shelf(max_events=2 * self._max_events, max_bytes=self._max_bytes)
+
+    async def _fetch(self, shelf: Shelf, end: Callable[[], int]) -> _Page:
         # A flight starts when all streams of this turn of the loop have said what they want.
         after_seq = min(self._wanted.values(), default=_NOBODY) - 1
         limit = min(self._max_events, max(end() - after_seq - 1, 1))
         runs = await self._read(after_seq, limit)
         for run in runs:
-            self._shelf.add(run)
+            shelf.add(run)
         return _Page(after_seq, runs)

@@ -1,7 +1,7 @@
 """One room in one process: its log's tail, its views, its lossy messages, and the streams that read them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol, TypeVar
 
 import structlog
@@ -11,7 +11,7 @@ from muster_kit.streams.lossy import Lossy, Merge
 from muster_kit.streams.process import Process
 from muster_kit.streams.publisher import Publication, Signal
 from muster_kit.streams.tail import Tail
-from muster_kit.streams.views import Coalesced, View, Views
+from muster_kit.streams.views import Coalesced, Compute, View, Views
 
 T = TypeVar("T")
 
@@ -36,12 +36,27 @@ class Room:
     def __init__(self, room_id: str, log: Log, process: Process) -> None:
         self.room_id = room_id
         self.watchers = 0
+        self.warm = False
+        """Whether there ever was a stream, and so something here that is worth keeping."""
         self.streams: set[Stream] = set()
         self.views = Views(process.clock)
         self.lossy = Lossy(process.clock)
         self.tail = Tail(room_id, log, process, on_run=self._tell_hooks, on_change=self.wake)
         self._process = process
         self._coalesced: dict[Hashable, Coalesced] = {}
+
+    def enter(self, stream: Stream) -> None:
+        """Add a stream."""
+        if not self.streams:
+            # Nothing is computed while nobody watches.
+            for coalesced in self._coalesced.values():
+                coalesced.touch()
+        self.streams.add(stream)
+        self.warm = True
+
+    def leave(self, stream: Stream) -> None:
+        """Remove a stream."""
+        self.streams.discard(stream)
 
     def wake(self) -> None:
         """Let every waiting stream look for something to send."""
@@ -72,9 +87,7 @@ class Room:
         if coalesced is not None:
             coalesced.close()
 
-    def compute(
-        self, key: Hashable, compute: Callable[[], Awaitable[View | None]], *, rate_per_second: float = 10
-    ) -> None:
+    def compute(self, key: Hashable, compute: Compute, *, rate_per_second: float = 10) -> None:
         """Say how a view is computed, unless that was said before, and compute it for the first time.
 
         From then on `touch(key)` computes it anew and offers it, at most `rate_per_second` times a second.
@@ -84,20 +97,24 @@ class Room:
                 rate_per_second=rate_per_second,
                 compute=compute,
                 offer=lambda view: self.offer(key, view),
-                spawn=self._process.background.spawn,
+                background=self._process.background,
             )
             self.touch(key)
 
     def touch(self, key: Hashable) -> None:
         """Say that the value of a view may have changed; a key without a `compute` is nothing to do."""
         coalesced = self._coalesced.get(key)
-        if coalesced is not None:
+        if coalesced is not None and self.streams:
             coalesced.touch()
 
     def toss(self, merge: Merge) -> None:
         """Give every stream a lossy message, merged with others that come within a moment."""
         if self.lossy.toss(merge):
             asyncio.get_running_loop().call_later(self._process.tuning.lossy_seconds, self._close_batch)
+
+    def forget(self) -> None:
+        """Drop the events kept here, after some were rewritten in the log, as when a person is erased."""
+        self.tail.forget()
 
     async def close(self) -> None:
         """Stop whatever still works for the room."""

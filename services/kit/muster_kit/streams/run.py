@@ -22,9 +22,7 @@ class Run:
         return self.last_seq - self.first_seq + 1
 
     def after(self, seq: int) -> "Run":
-        """Return the part after `seq`, which must be shorter than the whole but not empty."""
-        if seq < self.first_seq:
-            return self
+        """Return the part after `seq`, an event of this run but not its last."""
         body = frames.without_events(self.body, seq + 1 - self.first_seq)
         return replace(self, first_seq=seq + 1, body=body)
 

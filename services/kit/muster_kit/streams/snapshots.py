@@ -39,7 +39,8 @@ class Snapshots:
         The latter may be older than `head`, but not than the head when it was begun: the caller
         sends the events that are missing, as it does after every snapshot.
         """
-        kept = self._kept.get(key)
+        shelf = self._kept
+        kept = shelf.get(key)
         if kept is not None and kept.epoch == epoch and kept.seq >= head:
             return kept
 
@@ -49,11 +50,16 @@ class Snapshots:
             body = frames.snapshot(self._clock.now(), payload)
             taken = Snapshot(epoch, seq, body, frames.place(Cursor(epoch, seq)), made)
             # Those of an older head are of no use any more, whatever their key.
-            self._kept = {k: v for k, v in self._kept.items() if v.epoch == epoch and v.seq >= seq}
-            self._kept[key] = taken
+            for old in [k for k, v in shelf.items() if v.epoch != epoch or v.seq < seq]:
+                del shelf[old]
+            shelf[key] = taken
             return taken
 
-        return await self._flights.run((epoch, key), fetch)
+        return await self._flights.run((id(shelf), epoch, key), fetch)
+
+    def clear(self) -> None:
+        """Forget them, also those that are being taken now."""
+        self._kept = {}
 
     async def close(self) -> None:
         """Stop taking any."""

@@ -107,6 +107,12 @@ class Tail:
         if head is not None:
             self.check(head)
 
+    def forget(self) -> None:
+        """Drop what is kept here of the room; the log is read again. For events that were rewritten there."""
+        self.ring.clear()
+        self._replay.clear()
+        self._snapshots.clear()
+
     async def find(self, seq: int) -> Run | None:
         """Return the run that holds event `seq`, read from the log, or None when it is not kept."""
         return await self._replay.find(seq, end=lambda: self.ring.oldest_seq or self.head + 1)
@@ -131,7 +137,7 @@ class Tail:
     def _start(self, head: Head) -> None:
         self.epoch, self.first_seq = head.epoch, head.first_seq
         self._press = Press(head.epoch, self._process.tuning.frame_bytes)
-        self._replay.clear()
+        self.forget()
         self._go_on_after(head.seq)
         early, self._early = self._early, []
         for publication in early:
@@ -164,15 +170,22 @@ class Tail:
 
     async def _fill_gap(self, epoch: int, grace_seconds: float) -> None:
         await asyncio.sleep(grace_seconds)
-        while self._timeline.behind and self.epoch == epoch:
-            after_seq = self.head
-            stored = await self._read(after_seq, self._process.tuning.replay_events)
-            if self.epoch != epoch:
-                return
-            if stored and stored[0].seq == after_seq + 1:
-                self._advance(after_seq + 1, [event.payload for event in stored])
-            elif self.head == after_seq:
-                await self._skip_gap(stored[0].seq if stored else None)
+        try:
+            while self._timeline.behind and self.epoch == epoch:
+                await self._fill_some()
+        except MusterError as error:
+            # The next check of the head asks for it again.
+            _log.warning("gap_not_filled", room_id=self._room_id, after_seq=self.head, reason=error.reason)
+
+    async def _fill_some(self) -> None:
+        before = self.epoch, self.head
+        stored = await self._read(self.head, self._process.tuning.replay_events)
+        if self.epoch != before[0]:
+            return
+        if stored and stored[0].seq == before[1] + 1:
+            self._advance(stored[0].seq, [event.payload for event in stored])
+        elif self.head == before[1]:
+            await self._skip_gap(stored[0].seq if stored else None)
 
     async def _skip_gap(self, next_seq: int | None) -> None:
         """Go on with `next_seq`: the log does not keep what lies before it. None: nor anything after it."""

@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 import structlog
 
 from muster_kit.clock import Clock
 from muster_kit.streams import frames
+from muster_kit.streams.background import Background
 
 _log = structlog.get_logger(__name__)
 
-_KEPT_DELTAS = 8
+_KEPT_DELTAS: Final = 8
+_RETRY_SECONDS: Final = 0.25
 
 
 class View(Protocol):
@@ -29,6 +31,10 @@ class View(Protocol):
         the whole; None asks for the whole. The same bytes object for many streams is framed once.
         """
         ...
+
+
+Compute: TypeAlias = Callable[[], Awaitable[View | None]]
+"""Reads a value anew; None says that there is none to show."""
 
 
 class SharedView:
@@ -156,21 +162,20 @@ class ViewLane:
 
 
 class Coalesced:
-    """Computes a view at most so often, however often it is touched, and not at all when nobody watches."""
+    """Computes a view at most so often, however often it is touched."""
 
     def __init__(
         self,
         *,
         rate_per_second: float,
-        compute: Callable[[], Awaitable[View | None]],
+        compute: Compute,
         offer: Callable[[View], object],
-        spawn: Callable[..., "asyncio.Task[None]"],
+        background: Background,
     ) -> None:
-        """`compute` reads the value anew; None says that there is none to offer."""
         self._pause_seconds = 1 / rate_per_second
         self._compute = compute
         self._offer = offer
-        self._spawn = spawn
+        self._background = background
         self._touched = False
         self._task: asyncio.Task[None] | None = None
 
@@ -178,7 +183,7 @@ class Coalesced:
         """Say that the value may have changed: the first touch is shown at once, then at the rate."""
         self._touched = True
         if self._task is None or self._task.done():
-            self._task = self._spawn(self._run(), name="coalesced_view")
+            self._task = self._background.spawn(self._run(), name="coalesced_view")
 
     def close(self) -> None:
         """Stop computing."""
@@ -190,11 +195,12 @@ class Coalesced:
             self._touched = False
             try:
                 view = await self._compute()
-            except Exception:  # noqa: BLE001 - logged here
+            except Exception as error:  # noqa: BLE001 - a fault must not end the view for good
+                _log.warning("view_not_computed", error=repr(error))
                 # The value is still worth showing when the store is back.
                 self._touched = True
-                _log.exception("view_not_computed")
-                view = None
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
             if view is not None:
                 self._offer(view)
             await asyncio.sleep(self._pause_seconds)

@@ -4,6 +4,10 @@ import asyncio
 import math
 from collections.abc import Callable
 
+import structlog
+
+_log = structlog.get_logger(__name__)
+
 
 class Alarm:
     """One call that was asked for; `cancel` takes it back."""
@@ -63,5 +67,12 @@ class Wheel:
             self._slots.clear()
             self._timer = None
         for slot in slots:
-            for alarm in list(slot):
-                alarm.ring()
+            while slot:
+                self._ring(slot.pop())
+
+    def _ring(self, alarm: Alarm) -> None:
+        try:
+            alarm.ring()
+        except Exception:  # noqa: BLE001 - logged here
+            # One that fails must not keep the others of this tick asleep for ever.
+            _log.exception("alarm_failed")
