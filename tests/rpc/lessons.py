@@ -143,11 +143,13 @@ class Lesson:
 
     @asynccontextmanager
     async def watch(self, by: Metadata | None = None, *, after: bytes = b"") -> AsyncIterator["Watch"]:
-        """Watch the session."""
+        """Watch the session; without a cursor, the snapshot is there when the block begins."""
         request = pb.WatchSessionRequest(session_id=self.session_id, after=after)
         call = self.house.sessions.WatchSession(request, metadata=by or self.host)
         watch = Watch(call)
         try:
+            if not after:
+                await watch.frame("snapshot")
             yield watch
         finally:
             await watch.close()
