@@ -102,9 +102,7 @@ async def test_neighbours_are_those_of_the_whole(scoring: Scoring) -> None:
     for place, entry in enumerate(whole):
         for instance in (0, 2):
             stub = scoring.instances[instance].boards
-            around = pb.ListEntriesAroundRequest(
-                board_id=game.session_id, entry_id=entry.entry_id, radius=2
-            )
+            around = pb.ListEntriesAroundRequest(board_id=game.session_id, entry_id=entry.entry_id, radius=2)
             found = await stub.ListEntriesAround(around, metadata=game.host)
             assert list(found.entries) == whole[max(0, place - 2) : place + 3]
             one = pb.GetEntryRequest(board_id=game.session_id, entry_id=entry.entry_id)

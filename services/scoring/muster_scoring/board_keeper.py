@@ -178,12 +178,16 @@ class BoardKeeper:
         while self._doubts:
             await asyncio.sleep(_GRACE_SECONDS)
             for board_id in list(self._doubts):
-                await self._mend(board_id)
+                if not await self._mend(board_id):
+                    break
 
-    async def _mend(self, board_id: str) -> None:
-        """Load a board anew if it still lacks what it should have had a while ago."""
+    async def _mend(self, board_id: str) -> bool:
+        """Load a board anew if it still lacks what it should have had a while ago.
+
+        False when nothing can be mended now.
+        """
         if (doubt := self._doubts.get(board_id)) is None:
-            return
+            return True
         checked_seq, noticed_seq = doubt.seq, doubt.newest_seq
         try:
             page = await self._index.page(board_id, after=None, limit=1)
@@ -191,13 +195,14 @@ class BoardKeeper:
                 await self._loads.run(board_id, lambda: self._load(doubt.organization_id, board_id))
                 checked_seq = noticed_seq
         except MusterError as error:
-            _log.info("board_not_mended", board_id=board_id, reason=error.reason)
-            return
+            _log.debug("board_not_mended", board_id=board_id, detail=error.detail)
+            return False
         self._away_until = 0.0
         if doubt.newest_seq > checked_seq:
             doubt.seq = doubt.newest_seq
         else:
             self._doubts.pop(board_id, None)
+        return True
 
     async def _load(self, organization_id: str, board_id: str) -> None:
         seq, lines = await self.lines(organization_id, board_id)

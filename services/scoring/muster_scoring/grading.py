@@ -124,8 +124,7 @@ def _choices(key: ChoiceKey, answer: ChoiceAnswer) -> float:
         return 0.0
     full = sum(right)
     total = sum(
-        credit or -full / len(right)
-        for credit in (key.credits[choice] for choice in answer.choice_ids)
+        credit or -full / len(right) for credit in (key.credits[choice] for choice in answer.choice_ids)
     )
     return total / full
 

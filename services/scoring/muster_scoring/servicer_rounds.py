@@ -67,7 +67,7 @@ class RoundServicer:
         return await self._rounds.pause(
             _order(request, call),
             request.session_id,
-            convert.time_of(request.pause_time),
+            convert.time_of(request.pause_time, "pause_time"),
             lambda rounds: pb.PauseRoundsResponse(rounds=map(convert.round_to_proto, rounds)),
         )
 
@@ -76,7 +76,7 @@ class RoundServicer:
         return await self._rounds.resume(
             _order(request, call),
             request.session_id,
-            convert.time_of(request.resume_time),
+            convert.time_of(request.resume_time, "resume_time"),
             lambda rounds: pb.ResumeRoundsResponse(rounds=map(convert.round_to_proto, rounds)),
         )
 
