@@ -22,7 +22,6 @@ from muster_stack.services import migrations_of
 from tests.conftest import DatabaseUrls, TestStores
 from tests.rpc.scoring_game import SECRET, Game
 
-
 _NOWHERE = "redis://127.0.0.1:1/0"
 
 

@@ -67,7 +67,7 @@ _KINDS: Mapping[str, tuple[AnswerKey, Answer, Answer, int, Mapping[str, int]]] =
     "blanks": (
         AnswerKey(blanks=answer_pb2.BlanksKey(blanks=[_blank_key("x", "Paris"), _blank_key("y", "Rome")])),
         _blanks(x=" paris", y="ROME"),
-        _blanks(x="Paris", y="\0\x1f"),
+        _blanks(x="Paris", y="\x1f"),
         500,
         {"x=paris": 2, "y=rome": 1, "y=\ufffd": 1},
     ),
@@ -119,7 +119,7 @@ _KINDS: Mapping[str, tuple[AnswerKey, Answer, Answer, int, Mapping[str, int]]] =
     ),
     "text": (
         AnswerKey(text=answer_pb2.TextKey(max_length=20)),
-        Answer(text=answer_pb2.TextAnswer(text="free \0 speech")),
+        Answer(text=answer_pb2.TextAnswer(text="free speech")),
         Answer(text=answer_pb2.TextAnswer(text="no")),
         0,
         {},

@@ -6,7 +6,7 @@ from typing import Final
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from muster.scoring.v1 import answer_pb2, round_pb2, round_service_pb2, rules_pb2
-from muster_kit.errors import MusterError, Reason, Violation
+from muster_kit.timestamps import time_of
 
 from muster_scoring.convert_answers import answer_from_proto, key_from_proto, rules_from_proto
 from muster_scoring.model import Round, RoundStats, RoundStatus, Session
@@ -60,15 +60,6 @@ def put_span(message: Duration, span: timedelta) -> None:
     """Set a span that is not negative."""
     message.seconds = span.days * 86_400 + span.seconds
     message.nanos = span.microseconds * 1000
-
-
-def time_of(message: Timestamp, field: str) -> datetime:
-    """Return a time of the contract; MusterError(INVALID_FIELD) when it is out of range."""
-    try:
-        return message.ToDatetime(UTC)
-    except (ValueError, OverflowError) as error:
-        violation = Violation(field, "is not a time from year 1 to 9999")
-        raise MusterError(Reason.INVALID_FIELD, violations=[violation]) from error
 
 
 def open_round(request: round_service_pb2.OpenRoundRequest) -> OpenRound:

@@ -11,6 +11,7 @@ from muster.stream.v1.probe_pb2 import ProbeTimes
 from muster_kit.clock import Clock
 from muster_kit.errors import MusterError, Reason
 from muster_kit.rpc.call import Call
+from muster_kit.timestamps import time_of
 
 from muster_scoring import convert, page_tokens
 from muster_scoring.model_board import Position
@@ -67,7 +68,7 @@ class RoundServicer:
         return await self._rounds.pause(
             _order(request, call),
             request.session_id,
-            convert.time_of(request.pause_time, "pause_time"),
+            time_of(request.pause_time, "pause_time"),
             lambda rounds: pb.PauseRoundsResponse(rounds=map(convert.round_to_proto, rounds)),
         )
 
@@ -76,7 +77,7 @@ class RoundServicer:
         return await self._rounds.resume(
             _order(request, call),
             request.session_id,
-            convert.time_of(request.resume_time, "resume_time"),
+            time_of(request.resume_time, "resume_time"),
             lambda rounds: pb.ResumeRoundsResponse(rounds=map(convert.round_to_proto, rounds)),
         )
 

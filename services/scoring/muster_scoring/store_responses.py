@@ -105,8 +105,8 @@ def _entry_columns(entries: Sequence[Entry]) -> tuple[list[object], ...]:
 
 
 def _countable(token: str) -> str:
-    """Return a token that PostgreSQL can hold in an index, however long it is and whatever is in it."""
-    plain = token.replace("\0", "\ufffd").replace(_SEPARATOR, "\ufffd")
+    """Return a token that PostgreSQL can hold in an index, however long it is."""
+    plain = token.replace(_SEPARATOR, "\ufffd")
     encoded = plain.encode()
     if len(encoded) <= _TOKEN_BYTES:
         return plain

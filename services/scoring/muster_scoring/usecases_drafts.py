@@ -15,7 +15,7 @@ from muster_scoring.grading import grade
 from muster_scoring.model import Draft, Round, Seat
 from muster_scoring.round_cache import RoundCache
 from muster_scoring.store import DraftOutcome, ResponseStore, Verdict
-from muster_scoring.usecases_responses import Submission, check_request_id, require_seat_in, seat_of
+from muster_scoring.usecases_responses import Submission, require_seat_in, seat_of
 
 _TRIES: Final = 4
 _RETRY_AFTER: Final = timedelta(seconds=1)
@@ -40,7 +40,6 @@ class Drafts:
         ANSWER_MISMATCH, ROUND_CLOSED, ALREADY_ANSWERED, REQUEST_ID_REUSED, TICKET_REVOKED,
         RATE_LIMITED, UNAVAILABLE.
         """
-        check_request_id(submission.request_id)
         seat, now = seat_of(caller), self._clock.now()
         round_ = self._rounds.peek(seat.organization_id, submission.round_id)
         for _ in range(_TRIES):

@@ -9,7 +9,7 @@ from typing import Final
 from muster_kit.caller import Caller
 from muster_kit.clock import Clock
 from muster_kit.db.group_commit import GroupCommit
-from muster_kit.errors import MusterError, Reason, Violation
+from muster_kit.errors import MusterError, Reason
 
 from muster_scoring.batch_changes import BatchChanges
 from muster_scoring.board_keeper import BoardKeeper
@@ -99,7 +99,6 @@ class Responses:
 
     def begin(self, caller: Caller, submission: Submission) -> Attempt:
         """Put an answer on its way, for who does not wait at once; raises what `submit` does."""
-        check_request_id(submission.request_id)
         attempt = Attempt(seat_of(caller), submission, self._clock.now())
         round_ = self._rounds.peek(caller.organization_id, submission.round_id)
         # What is cached may be outdated: it can let an answer through, but never refuse one.
@@ -209,14 +208,6 @@ def require_seat_in(round_: Round, seat: Seat) -> None:
     """Raise NOT_FOUND when the round is of another session."""
     if round_.session_id != seat.session_id:
         raise MusterError(Reason.NOT_FOUND, detail="a round of another session")
-
-
-def check_request_id(request_id: str) -> None:
-    """Raise INVALID_FIELD for an id that PostgreSQL cannot hold."""
-    if "\0" in request_id:
-        raise MusterError(
-            Reason.INVALID_FIELD, violations=[Violation("request_id", "must not contain NUL characters")]
-        )
 
 
 def _key(entry: Entry) -> tuple[str, str]:
