@@ -67,9 +67,9 @@ _KINDS: Mapping[str, tuple[AnswerKey, Answer, Answer, int, Mapping[str, int]]] =
     "blanks": (
         AnswerKey(blanks=answer_pb2.BlanksKey(blanks=[_blank_key("x", "Paris"), _blank_key("y", "Rome")])),
         _blanks(x=" paris", y="ROME"),
-        _blanks(x="Paris", y="\x1f"),
+        _blanks(x="Paris", y=" \x1f"),
         500,
-        {"x=paris": 2, "y=rome": 1, "y=\ufffd": 1},
+        {"x=paris": 2, "y=rome": 1, "y=": 1},
     ),
     "pairs": (
         AnswerKey(pairs=answer_pb2.PairsKey(pairs=_pairs(l1="r1", l2="r2"), spare_right_ids=["r3"])),
