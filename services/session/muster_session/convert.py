@@ -1,13 +1,10 @@
 """Sessions and seats between their contract and the model."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
 from muster.session.v1 import session_pb2 as pb
-from muster_kit.errors import MusterError, Reason, Violation
 
 from muster_session.model import (
     Participant,
@@ -38,15 +35,6 @@ _STATUS_OF: Final[Mapping[int, Status]] = {value: each for each, value in _STATU
 _VISIBILITY_OF: Final = {value: each for each, value in _VISIBILITIES.items()}
 _ROLE_OF: Final[Mapping[int, ParticipantRole]] = {value: each for each, value in _ROLES.items()}
 _SEAT_OF: Final[Mapping[int, ParticipantStatus]] = {value: each for each, value in _SEATS.items()}
-
-
-def time_of(message: Timestamp, field: str) -> datetime:
-    """Return the contract's time; MusterError(INVALID_FIELD) when it is out of range."""
-    try:
-        return message.ToDatetime(UTC)
-    except (ValueError, OverflowError) as error:
-        violation = Violation(field, "is not a time from year 1 to 9999")
-        raise MusterError(Reason.INVALID_FIELD, violations=[violation]) from error
 
 
 def message_bytes(message: Message) -> bytes:

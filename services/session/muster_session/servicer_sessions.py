@@ -9,6 +9,7 @@ from muster.session.v1 import session_service_pb2 as pb
 from muster.stream.v1.probe_pb2 import ProbeTimes
 from muster_kit.ids import new_id
 from muster_kit.rpc.call import Call
+from muster_kit.timestamps import time_of
 
 from muster_session.access import is_inside, require_staff, sees_all
 from muster_session.convert import (
@@ -17,7 +18,6 @@ from muster_session.convert import (
     session_message,
     settings_of,
     statuses_of,
-    time_of,
     without_key,
 )
 from muster_session.model import Session
