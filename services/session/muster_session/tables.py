@@ -4,7 +4,6 @@ from typing import Final
 
 from muster_kit.db import room_tables
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     Boolean,
     Column,
@@ -16,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 SCHEMA: Final = "session"
 
