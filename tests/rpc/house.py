@@ -29,12 +29,12 @@ from muster_stack.services import migrations_of
 from sqlalchemy import text
 
 from tests.conftest import DatabaseUrls, TestStores
-from tests.rpc.scoring_gate import ScoringGate, scoring_works
+from tests.rpc.scoring_gate import ScoringGate
 
 Metadata = tuple[tuple[str, str], ...]
 
 SECRET = "a secret of the tests that is long enough"
-SERVICES = ("session", "scoring") if scoring_works() else ("session",)
+SERVICES = ("session", "scoring")
 
 
 @dataclass(frozen=True, slots=True)

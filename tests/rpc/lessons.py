@@ -169,11 +169,11 @@ class Watch:
         """All events that came."""
         return [event for frame in self.frames for event in frame.events.events]
 
-    async def frame(self, kind: str) -> Any:
+    async def frame(self, kind: str, *, seconds: float = 10) -> Any:
         """Wait for the first frame of a kind."""
-        return await self._find(lambda: (f for f in self.frames if f.WhichOneof("frame") == kind))
+        return await self._find(lambda: (f for f in self.frames if f.WhichOneof("frame") == kind), seconds)
 
-    async def event(self, kind: str, *, seconds: float = 5, **fields: Any) -> Any:
+    async def event(self, kind: str, *, seconds: float = 10, **fields: Any) -> Any:
         """Wait for the first event of a kind, with these fields."""
         return await self._find(
             lambda: (
@@ -197,7 +197,7 @@ class Watch:
         self._reader.cancel()
         await asyncio.gather(self._reader, return_exceptions=True)
 
-    async def _find(self, candidates: Any, seconds: float = 5) -> Any:
+    async def _find(self, candidates: Any, seconds: float = 10) -> Any:
         async with asyncio.timeout(seconds), self._news:
             while True:
                 found = next(iter(candidates()), None)

@@ -1,8 +1,6 @@
 """Stands between session and scoring: writes down what was asked, and fails when a test says so."""
 
 import asyncio
-import functools
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -13,20 +11,7 @@ from muster.scoring.v1 import round_service_pb2
 from muster_kit.errors import MusterError, Reason
 from muster_kit.rpc.status import wire_status
 
-from tests.rpc.tiny_rounds import TinyRounds
-
 _SERVICE = round_service_pb2.DESCRIPTOR.services_by_name["RoundService"]
-
-
-@functools.cache
-def scoring_works() -> bool:
-    if os.environ.get("TINY"):
-        return False
-    try:
-        import muster_scoring.app  # noqa: F401
-    except (ImportError, SyntaxError):
-        return False
-    return True
 
 
 @dataclass(slots=True)
@@ -52,7 +37,6 @@ class ScoringGate:
         self.calls: list[tuple[str, Any]] = []
         self.troubles: dict[str, Trouble] = {}
         self.address = ""
-        self._tiny = TinyRounds()
         self._upstream = grpc.aio.insecure_channel(upstream)
         self._server = grpc.aio.server()
 
@@ -94,8 +78,6 @@ class ScoringGate:
     def _serve(self, method: Any) -> Callable[[bytes, Any], Any]:
         request_class = GetMessageClass(method.input_type)
         forward = self._upstream.unary_unary(f"/{_SERVICE.full_name}/{method.name}")
-        if not scoring_works():
-            forward = self._tiny.answer(method.name)
 
         async def serve(data: bytes, context: Any) -> bytes:
             request = request_class.FromString(data)
@@ -111,7 +93,9 @@ class ScoringGate:
             try:
                 answer: bytes = await forward(data, metadata=_forwarded(context), timeout=10)
             except grpc.aio.AioRpcError as error:
-                await context.abort(error.code(), error.details() or "", tuple(error.trailing_metadata() or ()))
+                await context.abort(
+                    error.code(), error.details() or "", tuple(error.trailing_metadata() or ())
+                )
             if trouble is not None and trouble.reply_lost:
                 await context.abort(trouble.code, "the reply was lost")
             return answer

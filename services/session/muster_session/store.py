@@ -1,6 +1,6 @@
 """What the use cases write: one session's rows, log and deadlines, in its transaction."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -95,7 +95,10 @@ class BlockRows(Protocol):
         ...
 
     async def add(self, blocks: Sequence[tuple[str, BlockBody]], position: int) -> Sequence[Block]:
-        """Store blocks, the first of them at `position`; those from there on move behind them."""
+        """Store blocks, the first of them at `position`; those from there on move behind them.
+
+        MusterError(ALREADY_EXISTS) for an id that is taken, in whatever session.
+        """
         ...
 
     async def save(self, block: Block) -> Block:
@@ -167,10 +170,6 @@ class Room(Protocol):
 
     def append(self, event: Event) -> None:
         """Append to the session's log."""
-        ...
-
-    def after_commit(self, callback: Callable[[], None]) -> None:
-        """Call back once this is durable; a hint, lost when the process dies in between."""
         ...
 
     async def set_deadline(self, key: str, fire_time: datetime) -> None:

@@ -1,6 +1,5 @@
 """The store of one session in PostgreSQL: its own row, its code and its history, in a room's transaction."""
 
-from collections.abc import Callable
 from datetime import datetime
 
 from muster_kit.db import Deadline, RoomTransaction
@@ -33,10 +32,6 @@ class PostgresRoom:
     def append(self, event: Event) -> None:
         """Append to the session's log."""
         self._transaction.append(event)
-
-    def after_commit(self, callback: Callable[[], None]) -> None:
-        """Call back once this is durable."""
-        self._transaction.after_commit(callback)
 
     async def set_deadline(self, key: str, fire_time: datetime) -> None:
         """Let something happen at a time."""

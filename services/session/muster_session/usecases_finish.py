@@ -14,6 +14,9 @@ from muster_session.store import Room
 from muster_session.usecases_rounds import CLOSE_DEADLINE, FINISH_DEADLINE, VERBS
 from muster_session.usecases_status import record_move
 
+ANSWER_GRACE: Final = timedelta(milliseconds=250)
+"""So long after the end of its time a block is closed: what was sent in time is still on its way."""
+
 _CLOSE_AGAIN_AFTER: Final = timedelta(seconds=5)
 _FINISH_AGAIN_AFTER: Final = timedelta(seconds=0.5)
 
@@ -195,7 +198,7 @@ async def _moved(room: Room, asked: Plan, clocks: Sequence[Block]) -> Session:
 
 async def _set_clock(room: Room, block: Block) -> None:
     if block.close_time is not None:
-        await room.set_deadline(CLOSE_DEADLINE + block.block_id, block.close_time)
+        await room.set_deadline(CLOSE_DEADLINE + block.block_id, block.close_time + ANSWER_GRACE)
 
 
 async def _point_at_what_is_left(room: Room) -> None:
