@@ -179,3 +179,14 @@ def test_the_commands_it_prints_work_as_printed(up, shell):
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip().startswith("{")
     assert shell(commands["token"]).stdout.count(".") == 2
+
+
+def test_migrations_run_when_they_changed_and_not_otherwise(up, state):
+    log = state / "logs" / "migration.log"
+    up().wait_serving().send(signal.SIGINT)
+    log.unlink()
+    up().wait_serving().send(signal.SIGINT)
+    assert not log.exists()
+    shutil.rmtree(state / "postgres" / "data")
+    up().wait_serving()
+    assert log.exists()
