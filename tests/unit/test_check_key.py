@@ -229,6 +229,17 @@ def test_every_order_is_shown_about_as_often() -> None:
     assert all(60 <= orders.count(order) <= 140 for order in set(orders))
 
 
+def test_items_to_categorize_are_shown_in_disorder_and_categories_as_written() -> None:
+    content = BlockContent(prompt="?")
+    for index in range(20):
+        content.swipe_categorize.items.add(item_id=f"i{index}")
+        content.swipe_categorize.categories.add(item_id=f"c{index}")
+    shown = scattered(content, "seed").swipe_categorize
+    assert list(shown.categories) == list(content.swipe_categorize.categories)
+    assert list(shown.items) != list(content.swipe_categorize.items)
+    assert {item.item_id for item in shown.items} == {f"i{index}" for index in range(20)}
+
+
 def test_right_sides_are_shown_in_disorder_and_left_ones_as_written() -> None:
     content = BlockContent(prompt="?")
     for index in range(20):
@@ -240,7 +251,7 @@ def test_right_sides_are_shown_in_disorder_and_left_ones_as_written() -> None:
     assert {item.item_id for item in shown.right} == {f"r{index}" for index in range(20)}
 
 
-@pytest.mark.parametrize("kind", sorted(FITTING.keys() - {"ordering", "matching"}))
+@pytest.mark.parametrize("kind", sorted(FITTING.keys() - {"ordering", "matching", "swipe_categorize"}))
 def test_other_kinds_are_shown_as_written(kind: str) -> None:
     content = block(kind).content
     assert scattered(content, "seed") == content
