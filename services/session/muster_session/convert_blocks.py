@@ -9,7 +9,7 @@ from muster.session.v1 import block_pb2 as pb
 from muster_kit.errors import MusterError, Reason, Violation
 
 from muster_session.convert import message_bytes
-from muster_session.convert_keys import faults_of
+from muster_session.convert_keys import check_key, faults_of
 from muster_session.model_blocks import Block, BlockBody, BlockPlace, BlockStatus
 
 _STATUSES: Final[Mapping[BlockStatus, pb.BlockStatus]] = {
@@ -35,10 +35,7 @@ def bodies_of(blocks: Iterable[tuple[str, pb.NewBlock]], *, field: str) -> list[
 
 def body_of(block: pb.NewBlock, block_id: str, *, field: str) -> BlockBody:
     """Return the body of one block; like `bodies_of`, with faults as `<field>.answer_key…`."""
-    faults = faults_of(block.content, block.answer_key)
-    if faults:
-        violations = [Violation(f"{field}.{fault.field}", fault.description) for fault in faults]
-        raise MusterError(Reason.INVALID_FIELD, violations=violations)
+    check_key(block.content, block.answer_key, field=field)
     return _body(block, block_id)
 
 
@@ -54,9 +51,9 @@ def _body(block: pb.NewBlock, seed: str) -> BlockBody:
 def scattered(content: pb.BlockContent, seed: str) -> pb.BlockContent:
     """Return the content with the items in a random order wherever their order could be the answer.
 
-    Items to be ordered, and right sides to be matched, are shown in an order that depends on `seed`
-    and their ids alone, so whatever order they came in, it shows nothing of it. Writing the same
-    block again gives the same order.
+    Items to be ordered or put into categories, and right sides to be matched, are shown in an order
+    that depends on `seed` and their ids alone, so whatever order they came in, it shows nothing of it.
+    Writing the same block again gives the same order.
     """
     shown = pb.BlockContent()
     shown.CopyFrom(content)
@@ -64,6 +61,8 @@ def scattered(content: pb.BlockContent, seed: str) -> pb.BlockContent:
         _scatter(shown.ordering.items, seed)
     elif shown.HasField("matching"):
         _scatter(shown.matching.right, seed)
+    elif shown.HasField("swipe_categorize"):
+        _scatter(shown.swipe_categorize.items, seed)
     return shown
 
 

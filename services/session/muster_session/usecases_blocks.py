@@ -14,7 +14,6 @@ from muster_session.model_blocks import (
     BlockPlace,
     BlockStatus,
     BusyError,
-    TransitionKind,
 )
 from muster_session.store import Room
 from muster_session.usecases_access import session_of_staff
@@ -67,7 +66,7 @@ async def reorder_blocks(room: Room, caller: Caller, block_ids: Sequence[str]) -
     MusterError: INVALID_FIELD unless each block is named once, BLOCK_STATUS.
     """
     await _writable(room, caller)
-    await _require_nothing_opens(room)
+    await _require_still(room)
     places = {place.block_id: place for place in await room.blocks.places()}
     if len(set(block_ids)) != len(block_ids) or places.keys() != set(block_ids):
         violation = Violation("block_ids", "must name every block of the session once")
@@ -93,15 +92,15 @@ async def _writable(room: Room, caller: Caller) -> Session:
 
 
 async def _pending(room: Room, block_id: str, expected_revision: int) -> Block:
-    await _require_nothing_opens(room, block_id)
+    await _require_still(room, block_id)
     block = await room.blocks.get(block_id)
     block.require(BlockStatus.PENDING)
     block.require_revision(expected_revision)
     return block
 
 
-async def _require_nothing_opens(room: Room, block_id: str = "") -> None:
-    """Raise BusyError while a block, or this one, is being opened: it is pending and yet is not."""
+async def _require_still(room: Room, block_id: str = "") -> None:
+    """Raise BusyError while this block, or any, is on the move: it is pending, and soon will not be."""
     for transition in await room.transitions.open():
-        if transition.kind is TransitionKind.ACTIVATE and block_id in ("", transition.block_id):
+        if not transition.kind.is_of_session and block_id in ("", transition.block_id):
             raise BusyError(transition)

@@ -144,9 +144,10 @@ async def update_participant(
     """Change a name, or a role; participants may change their own name.
 
     Who gets another role has to join again for a ticket that says so: the old one stops counting.
-    MusterError: PERMISSION_DENIED, PARTICIPANT_STATUS, SESSION_FULL.
+    MusterError: SESSION_STATUS, PERMISSION_DENIED, PARTICIPANT_STATUS, SESSION_FULL.
     """
     session = await _session_of_staff_or_self(room, caller, participant_id, changes_role=role is not None)
+    session.require(LIVE)
     seat = await room.seats.get(participant_id)
     _require_present(seat)
     updated = seat.back(clean_name(display_name))
