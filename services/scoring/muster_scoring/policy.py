@@ -20,6 +20,7 @@ _STAFF: Final = Rule(users=_HOSTS, tickets=_STAFF_TICKETS, services=True)
 _ANSWERS: Final = Rule(users=_HOSTS, tickets=_STAFF_TICKETS | _PARTICIPANT_TICKETS, services=True)
 
 _EDITORS: Final = Rule(users=_HOSTS, services=True)
+_GRADERS: Final = Rule(users=_HOSTS, tickets=_STAFF_TICKETS)
 _STUDENTS: Final = Rule(users=_USERS, tickets=_PARTICIPANT_TICKETS)
 _STUDENTS_AND_GRADERS: Final = Rule(
     users=_USERS, tickets=_STAFF_TICKETS | _PARTICIPANT_TICKETS, services=True
@@ -59,16 +60,17 @@ _RULES: Final = {
     "AttemptService": {
         "DefineTest": _EDITORS,
         "GetTest": _EDITORS,
-        "StartAttempt": _STUDENTS,
+        # Services start attempts for their students.
+        "StartAttempt": Rule(users=_USERS, tickets=_PARTICIPANT_TICKETS, services=True),
         "SaveAnswer": _STUDENTS,
         "SubmitAttempt": _STUDENTS,
-        "GradeAttempt": _STAFF,
+        "GradeAttempt": _GRADERS,
         "GetAttempt": _STUDENTS_AND_GRADERS,
         "ListAttempts": _STUDENTS_AND_GRADERS,
         "AddHighlight": _STUDENTS,
         "UpdateHighlight": _STUDENTS,
         "RemoveHighlight": _STUDENTS,
-        "WatchAttempts": _STAFF,
+        "WatchAttempts": _GRADERS,
     },
 }
 
