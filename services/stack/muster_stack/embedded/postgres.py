@@ -99,10 +99,6 @@ class Postgres:
         """Kill the postmaster as a crash would."""
         self._daemon.send(signal.SIGKILL)
 
-    def last_words(self) -> str:
-        """Why it ended, as far as its log tells."""
-        return self._daemon.last_words()
-
     def catalog(self) -> Catalog:
         """Its databases, to be looked at while it runs."""
         return Catalog(self.url(), self._home)

@@ -75,10 +75,6 @@ class Valkey:
         """Kill it as a crash would."""
         self._daemon.send(signal.SIGKILL)
 
-    def last_words(self) -> str:
-        """Why it ended, as far as its log tells."""
-        return self._daemon.last_words()
-
     def _configure(self, file: Path) -> None:
         self._data.mkdir(mode=0o700, exist_ok=True)
         # The password is in a file because everyone can read a command line.
