@@ -27,7 +27,7 @@ async def test_a_failing_command_leaves_no_trace_and_the_others_land(
     async def refused(notes: Notes) -> int:
         await notes.write("refused")
         await notes.transaction.set_deadline("refused", notes.transaction.now)
-        raise MusterError(Reason.FEATURE_OFF)
+        raise MusterError(Reason.SESSION_FULL)
 
     async def broken(notes: Notes) -> int:
         await notes.write("broken")
@@ -47,7 +47,7 @@ async def test_a_failing_command_leaves_no_trace_and_the_others_land(
         refused, writing("one"), broken, not_encodable, hushed_up, writing("two"), request_ids=True
     )
     assert isinstance(outcomes[0], MusterError)
-    assert outcomes[0].reason is Reason.FEATURE_OFF
+    assert outcomes[0].reason is Reason.SESSION_FULL
     assert outcomes[1] == 2
     assert isinstance(outcomes[2], DBAPIError)
     assert isinstance(outcomes[3], ValueError)
@@ -63,10 +63,10 @@ async def test_a_failing_command_leaves_no_trace_and_the_others_land(
 async def test_a_lone_failing_command_leaves_no_trace(service: NotesService, room_id: str) -> None:
     async def refused(notes: Notes) -> int:
         await notes.write("refused")
-        raise MusterError(Reason.FEATURE_OFF)
+        raise MusterError(Reason.SESSION_FULL)
 
     commands = service.commands()
-    with pytest.raises(MusterError, match="FEATURE_OFF"):
+    with pytest.raises(MusterError, match="SESSION_FULL"):
         await commands.run(ANA, room_id, refused, request=request("x", "id"), encode=seq_answer)
     assert await service.events(room_id) == []
     assert await service.notes(room_id) == []

@@ -162,7 +162,7 @@ async def test_callbacks_run_after_the_commit_of_what_landed(
         return use_case
 
     assert (
-        await group.of(calling("one"), calling("failed", MusterError(Reason.FEATURE_OFF)), calling("two"))
+        await group.of(calling("one"), calling("failed", MusterError(Reason.SESSION_FULL)), calling("two"))
     )[::2] == [2, 3]
     assert called == ["one", "two"]
 

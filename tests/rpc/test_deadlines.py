@@ -114,7 +114,7 @@ async def test_what_a_deadline_cannot_do_now_is_tried_again_soon(service: NotesS
 async def test_a_deadline_that_fails_does_not_hold_up_the_others(service: NotesService, room_id: str) -> None:
     async def broken(deadline: Deadline) -> None:
         if deadline.key.startswith("broken"):
-            raise MusterError(Reason.FEATURE_OFF)
+            raise MusterError(Reason.SESSION_FULL)
         if deadline.key.startswith("faulty"):
             raise ZeroDivisionError
 

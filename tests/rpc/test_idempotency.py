@@ -107,13 +107,13 @@ async def test_a_request_that_failed_runs_again(service: NotesService, room_id: 
 
     async def when_open(notes: Notes) -> int:
         if not is_open:
-            raise MusterError(Reason.FEATURE_OFF)
+            raise MusterError(Reason.SESSION_FULL)
         return await notes.write("x")
 
     async def attempt(note: str) -> bytes:
         return await commands.run(ANA, room_id, when_open, request=request(note, "id"), encode=seq_answer)
 
-    with pytest.raises(MusterError, match="FEATURE_OFF"):
+    with pytest.raises(MusterError, match="SESSION_FULL"):
         await attempt("as it was")
     is_open = True
     answers = await asyncio.gather(attempt("corrected"), attempt("corrected"))

@@ -40,12 +40,12 @@ async def test_ready_bytes_and_messages_are_written_alike() -> None:
 async def test_a_stream_fails_with_its_reason_after_what_it_said() -> None:
     async def watch(_request: Any, call: Call) -> None:
         await call.write(SayResponse(text="one"))
-        raise MusterError(Reason.FEATURE_OFF)
+        raise MusterError(Reason.SESSION_FULL)
 
     async with serve(EchoServicer(watch=watch)) as serving:
         call = serving.stream(QUESTION)
         assert (await call.read()).text == "one"
-        assert told(await refusal(call.read())).reason is Reason.FEATURE_OFF
+        assert told(await refusal(call.read())).reason is Reason.SESSION_FULL
 
 
 async def test_a_stream_with_an_invalid_request_never_starts() -> None:

@@ -102,7 +102,7 @@ async def test_a_connection_cut_before_the_commit_costs_nobody_anything(
     service: NotesService, room_id: str, proxy: CuttingProxy, marker: bytes
 ) -> None:
     async def refused(notes: Notes) -> int:
-        raise MusterError(Reason.FEATURE_OFF)
+        raise MusterError(Reason.SESSION_FULL)
 
     commands = service.commands(database=service.open(proxy.url))
     proxy.cut_at(marker, delivers=False)
@@ -117,7 +117,7 @@ async def test_a_connection_cut_before_the_commit_costs_nobody_anything(
     )
     assert proxy.cuts == 1
     failed = [str(outcome) for outcome in outcomes if isinstance(outcome, BaseException)]
-    assert failed == ["FEATURE_OFF"]
+    assert failed == ["SESSION_FULL"]
     assert sorted(await service.notes(room_id)) == ["last", "note", *(f"note {i}" for i in range(5))]
     await service.events(room_id)
 

@@ -56,7 +56,6 @@ class Reason(StrEnum):
     ROUND_CLOSED = "ROUND_CLOSED"
     ALREADY_ANSWERED = "ALREADY_ANSWERED"
     PARTICIPANT_STATUS = "PARTICIPANT_STATUS"
-    FEATURE_OFF = "FEATURE_OFF"
 
     REVISION_STALE = "REVISION_STALE"
 
@@ -121,7 +120,6 @@ CATALOG: Final[Mapping[Reason, Entry]] = MappingProxyType(
         Reason.PARTICIPANT_STATUS: Entry(
             Code.FAILED_PRECONDITION, "The participant has left or was removed."
         ),
-        Reason.FEATURE_OFF: Entry(Code.FAILED_PRECONDITION, "This is switched off here."),
         Reason.REVISION_STALE: Entry(
             Code.ABORTED, "It has changed since it was read; read it again and retry."
         ),
