@@ -88,7 +88,7 @@ class SessionApp:
         revocations = Revocations(stores.redis, ticket_lifetime=settings.ticket_lifetime)
         tickets = Tickets(signer, revocations, settings.ticket_lifetime)
         directory = PostgresDirectory(stores.database, stores.writer_database)
-        guesses = PostgresGuesses(stores.database, service_settings.guess_limits)
+        guesses = PostgresGuesses(stores.database, stores.writer_database, service_settings.guess_limits)
         scoring = ScoringClient(stores.scoring, stores.tokens)
         self._parts = parts = Parts(
             commands=self._commands,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from muster_kit.db import Database
-from sqlalchemy import case, delete, select
+from muster_kit.db import Database, GroupCommit
+from sqlalchemy import case, delete, text
 from sqlalchemy.dialects.postgresql import insert
 
 from muster_session.settings import GuessLimits
@@ -28,30 +28,68 @@ class _Counter:
         """Return when the present window began."""
         return now - (now - _EPOCH) % self.window
 
+    def wait(self, window_start: datetime, failures: int, *, now: datetime) -> timedelta | None:
+        """Return how long it takes until guesses are free again, if there were too many wrong ones."""
+        if failures < self.limit or window_start != self.start(now):
+            return None
+        return window_start + self.window - now
+
+
+# One array a column, so that the statement is the same for however many guessers.
+_FIND: Final = text("""
+SELECT guess.organization_id, guess.subject, guess.window_start, guess.failures
+FROM session.wrong_guess AS guess
+JOIN unnest(CAST(:organization_ids AS text[]), CAST(:subjects AS text[])) AS asked (organization_id, subject)
+USING (organization_id, subject)
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class _Guesser:
+    """Who wants to guess, and what is counted of them."""
+
+    organization_id: str
+    counters: Sequence[_Counter]
+
 
 class PostgresGuesses:
-    """`GuessLimiter` in the table `wrong_guess`; right guesses cost one read and write nothing."""
+    """`GuessLimiter` in the table `wrong_guess`.
 
-    def __init__(self, database: Database, limits: GuessLimits) -> None:
+    Right guesses write nothing, and those that come at once share a read: a whole class joins in the
+    same seconds. The read is over all organizations, hence the writer's role.
+    """
+
+    def __init__(self, database: Database, writer_database: Database, limits: GuessLimits) -> None:
         self._database = database
+        self._writer_database = writer_database
         self._limits = limits
+        self._reads: GroupCommit[_Guesser, timedelta | None] = GroupCommit(self._find)
 
     async def wait(self, organization_id: str, user_id: str, address: str) -> timedelta | None:
         """Return how long the caller has to wait; None when they may guess."""
-        counters = {counter.subject: counter for counter in self._counters(user_id, address)}
-        guess = WRONG_GUESS.c
-        query = select(WRONG_GUESS).where(
-            guess.organization_id == organization_id, guess.subject.in_(list(counters))
-        )
-        async with self._database.transaction(organization_id) as transaction:
-            rows, now = (await transaction.connection.execute(query)).all(), transaction.now
-        waits = [
-            row.window_start + counters[row.subject].window - now
-            for row in rows
-            if row.failures >= counters[row.subject].limit
-            and row.window_start == counters[row.subject].start(now)
+        return await self._reads.submit(_Guesser(organization_id, self._counters(user_id, address)))
+
+    async def _find(self, guessers: Sequence[_Guesser]) -> Sequence[timedelta | None]:
+        asked = {(each.organization_id, counter.subject) for each in guessers for counter in each.counters}
+        names = {
+            "organization_ids": [organization_id for organization_id, _ in asked],
+            "subjects": [subject for _, subject in asked],
+        }
+        async with self._writer_database.transaction("") as transaction:
+            rows, now = (await transaction.connection.execute(_FIND, names)).all(), transaction.now
+        found = {(row.organization_id, row.subject): (row.window_start, row.failures) for row in rows}
+        return [
+            max(
+                (
+                    wait
+                    for counter in each.counters
+                    if (kept := found.get((each.organization_id, counter.subject)))
+                    and (wait := counter.wait(*kept, now=now))
+                ),
+                default=None,
+            )
+            for each in guessers
         ]
-        return max(waits, default=None)
 
     async def failed(self, organization_id: str, user_id: str, address: str) -> None:
         """Count a wrong guess."""

@@ -7,6 +7,7 @@ from typing import Never, Protocol
 
 from muster_kit.caller import Caller
 from muster_kit.errors import MusterError, Reason
+from muster_kit.streams.background import Singleflight
 
 from muster_session.join_codes import normalize
 from muster_session.model import Session, Visibility
@@ -36,12 +37,13 @@ class CodeDesk:
         self._directory = directory
         self._guesses = guesses
         self._keys = keys
+        self._finding = Singleflight()
         self._turns: dict[tuple[str, str], tuple[asyncio.Lock, int]] = {}
 
     async def preview(self, caller: Caller, address: str, typed_code: str) -> Session:
         """Return the live session with the code; MusterError: JOIN_REFUSED, RATE_LIMITED."""
         async with self._turn(caller, address):
-            session = await self._directory.find_by_code(caller.organization_id, normalize(typed_code))
+            session = await self._find(caller.organization_id, normalize(typed_code))
             return session or await self._refuse(caller, address)
 
     async def admit(self, caller: Caller, address: str, typed_code: str, key: str) -> Session:
@@ -50,9 +52,15 @@ class CodeDesk:
         Whatever is wrong, the answer is JOIN_REFUSED, and takes as long; else RATE_LIMITED.
         """
         async with self._turn(caller, address):
-            session = await self._directory.find_by_code(caller.organization_id, normalize(typed_code))
+            session = await self._find(caller.organization_id, normalize(typed_code))
             fits = await self._fits(session, key)
             return session if session and fits else await self._refuse(caller, address)
+
+    async def _find(self, organization_id: str, join_code: str) -> Session | None:
+        # A whole class types the same code at once. What was found is looked at again when it is used.
+        return await self._finding.run(
+            (organization_id, join_code), lambda: self._directory.find_by_code(organization_id, join_code)
+        )
 
     async def _fits(self, session: Session | None, key: str) -> bool:
         is_private = session is not None and session.settings.visibility is Visibility.PRIVATE
