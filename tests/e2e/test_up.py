@@ -32,9 +32,11 @@ def test_it_serves_within_15_seconds_at_first_and_5_later(up, muster):
         again = up().wait_serving()
         later.append(again.seconds_to_serve)
         again.send(signal.SIGINT)
-    assert first.seconds_to_serve < 15
-    # The better of two: the machine may be busy with other tests.
-    assert min(later) < 5
+    # Promised for a machine with nothing else to do: when more wants to run than there are cores,
+    # everything takes so many times longer.
+    crowd = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    assert first.seconds_to_serve < 15 * crowd
+    assert min(later) < 5 * crowd
 
 
 def test_killing_it_leaves_no_process_and_the_next_start_just_works(up, remains, state):
@@ -87,8 +89,7 @@ def test_a_second_one_on_the_same_state_says_so(up, muster, state):
     running = up().wait_serving()
     whose = f"process {running.process.pid}, serving on {running.address}"
     assert up().refusal() == (
-        f"Muster is already running on {state} ({whose}); "
-        "stop it, or choose another with --state."
+        f"Muster is already running on {state} ({whose}); stop it, or choose another with --state."
     )
 
 
