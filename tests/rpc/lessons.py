@@ -117,8 +117,14 @@ class Lesson:
         return (await self.call("GetSession", by=by)).session
 
     async def blocks(self, by: Metadata | None = None) -> list[Any]:
-        """Read the blocks."""
-        return list((await self.block_call("ListBlocks", by=by, page_size=200)).blocks)
+        """Read the blocks, all pages of them."""
+        blocks, token = [], ""
+        while True:
+            page = await self.block_call("ListBlocks", by=by, page_size=200, page_token=token)
+            blocks += page.blocks
+            token = page.next_page_token
+            if not token:
+                return blocks
 
     async def block(self, block_id: str, by: Metadata | None = None) -> Any:
         """Read one block."""

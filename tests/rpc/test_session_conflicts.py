@@ -7,7 +7,7 @@ from muster.session.v1 import block_pb2, session_pb2
 from muster_kit.errors import Reason
 
 from tests.rpc.house import House, reason_of
-from tests.rpc.lessons import STATUS, new_lesson
+from tests.rpc.lessons import STATUS, new_lesson, true_false
 
 
 async def test_skipping_and_deleting_a_block_at_once_leaves_the_session_free(house: House) -> None:
@@ -84,3 +84,20 @@ async def test_a_block_id_that_is_taken_is_refused_and_nothing_is_added(house: H
 def test_statuses_of_sessions_are_known_here() -> None:
     """The names used above are the contract's."""
     assert set(STATUS.values()) == set(session_pb2.SessionStatus.values()) - {0}
+
+
+async def test_a_session_too_large_for_one_message_is_watched_and_listed_all_the_same(house: House) -> None:
+    long = "x" * 4500
+    lesson = await new_lesson(house)
+    for _ in range(2):
+        await lesson.add(*(true_false(f"{number} {long}") for number in range(450)))
+    async with lesson.watch(by=lesson.host) as watch:
+        snapshot = (await watch.frame("snapshot")).snapshot
+    assert 0 < len(snapshot.blocks) < 900
+    assert len(snapshot.blocks) + len(snapshot.pending_blocks) == 900
+    positions = sorted(
+        block.position for part in (snapshot.blocks, snapshot.pending_blocks) for block in part
+    )
+    assert positions == list(range(1, 901))
+    listed = await lesson.blocks()
+    assert [block.position for block in listed] == list(range(1, 901))

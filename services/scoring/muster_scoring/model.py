@@ -105,6 +105,9 @@ class Round:
         """The clock goes on with what was left; raises ROUND_CLOSED when it is not paused."""
         if self.status is not RoundStatus.PAUSED or self.pause_time is None:
             raise MusterError(Reason.ROUND_CLOSED, detail="not paused")
+        if at < self.pause_time:
+            # A repetition of the resume before this pause, which was long on its way.
+            return self
         return self._changed(
             status=RoundStatus.OPEN,
             paused=self.paused + max(timedelta(), at - self.pause_time),

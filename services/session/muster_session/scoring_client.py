@@ -60,6 +60,8 @@ class ScoringClient:
             self._rounds.OpenRound(request, metadata=self._metadata(opening.organization_id))
         )
         opened = answer.round
+        if opened.status != round_pb2.ROUND_STATUS_OPEN:
+            raise RefusedError(Reason.BLOCK_STATUS, detail="the round of this id is over")
         return RoundWindow(opened.open_time.ToDatetime(UTC), _close_time(opened))
 
     async def close_round(self, organization_id: str, round_id: str) -> datetime | None:

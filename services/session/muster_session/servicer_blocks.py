@@ -19,6 +19,9 @@ from muster_session.usecases_access import entered_session, seen_session
 from muster_session.usecases_blocks import add_blocks, delete_block, reorder_blocks, update_block
 from muster_session.usecases_rounds import begin_activate, begin_close, begin_skip
 
+_PAGE_BYTES = 1_000_000
+"""A page ends here however many blocks were asked for: clients take 4 MiB a message unless told otherwise."""
+
 _FORMATS = {
     pb.QUESTION_FORMAT_GIFT: QuestionFormat.GIFT,
     pb.QUESTION_FORMAT_AIKEN: QuestionFormat.AIKEN,
@@ -109,13 +112,13 @@ class BlockServicer:
             after=pages.number(request.page_token),
             limit=pages.limit,
         )
-        shown, hidden = rows[: pages.size], session.settings.answers_hidden
+        shown, hidden = _that_fit(rows[: pages.size]), session.settings.answers_hidden
         return pb.ListBlocksResponse(
             blocks=[
                 block_message(block, with_key=staff or shown_key(block, answers_hidden=hidden))
                 for block in shown
             ],
-            next_page_token=pages.token(shown[-1].position) if len(rows) > pages.size else "",
+            next_page_token=pages.token(shown[-1].position) if len(rows) > len(shown) else "",
         )
 
     async def ActivateBlock(self, request: pb.ActivateBlockRequest, call: Call) -> pb.ActivateBlockResponse:
@@ -180,3 +183,13 @@ def _read(request: pb.ImportBlocksRequest) -> list[tuple[str, BlockBody]]:
 
 def _whole(blocks: Sequence[Block]) -> list[block_pb2.Block]:
     return [block_message(block, with_key=True) for block in blocks]
+
+
+def _that_fit(blocks: Sequence[Block]) -> Sequence[Block]:
+    """Return as many blocks as a message may hold, and at least one."""
+    size = 0
+    for index, block in enumerate(blocks):
+        size += len(block.body.content) + len(block.body.answer_key)
+        if size > _PAGE_BYTES and index:
+            return blocks[:index]
+    return blocks

@@ -1,5 +1,7 @@
 """The watch stream of a session."""
 
+from datetime import timedelta
+
 from muster.session.v1 import session_service_pb2 as pb
 from muster_kit.caller import Caller
 from muster_kit.errors import MusterError, Reason
@@ -12,6 +14,7 @@ from muster_session.parts import Parts
 from muster_session.usecases_access import seen_session
 
 _MOST_SEATS = 1000
+_LONGEST_STREAM = timedelta(days=30)
 
 
 class WatchCalls:
@@ -55,10 +58,16 @@ class WatchCalls:
                 await feed.serve(call.write)
 
     def _renewal(self, caller: Caller, session_id: str) -> Renewal | None:
-        if not caller.is_ticket:
+        if caller.is_ticket:
+            every = self._parts.tickets.renew_every
+            return Renewal(
+                every_seconds=every.total_seconds(), renew=lambda: self._renewed(caller, session_id)
+            )
+        left = caller.expire_time - self._parts.clock.now()
+        if left > _LONGEST_STREAM:
             return None
-        every = self._parts.tickets.renew_every.total_seconds()
-        return Renewal(every_seconds=every, renew=lambda: self._renewed(caller, session_id))
+        # Who issued a user's token renews it: the stream ends with it, and the client comes back.
+        return Renewal(every_seconds=left.total_seconds(), renew=_nothing)
 
     def _is_old(self, caller: Caller) -> bool:
         now = self._parts.clock.now()
@@ -68,6 +77,9 @@ class WatchCalls:
         """Return a new ticket; None when there is nothing any more for which to give one."""
         parts = self._parts
         if not caller.participant_id:
+            hosted = await parts.directory.find(caller.organization_id, session_id)
+            if hosted is None or not is_staff(caller, hosted):
+                return None
             return parts.tickets.for_host(session_id, caller).SerializeToString()
         found = await parts.directory.find_with_seat(
             caller.organization_id, session_id, participant_id=caller.participant_id
@@ -76,3 +88,7 @@ class WatchCalls:
         if seat is None or not seat.is_present or caller.generation < seat.generation:
             return None
         return parts.tickets.for_seat(seat, caller).SerializeToString()
+
+
+async def _nothing() -> bytes | None:
+    return None

@@ -68,6 +68,8 @@ class Watchers:
             watched.open_streams -= 1
             if not watched.open_streams:
                 del self._watched[session_id]
+                # Nobody counts from here on: who comes next must not be shown what was.
+                feed.room.withdraw(COUNTS)
 
     async def _counts(self, session_id: str) -> SharedView | None:
         watched = self._watched.get(session_id)
