@@ -231,7 +231,7 @@ class Client:
         self.sizes.append(len(data))
         self._changed.set()
 
-    async def until(self, condition: Callable[[], bool], *, seconds: float = 10) -> None:
+    async def until(self, condition: Callable[[], bool], *, seconds: float = 30) -> None:
         """Wait until a condition is met; fails when the stream ends before."""
         async with asyncio.timeout(seconds):
             while not condition():
@@ -247,13 +247,13 @@ class Client:
         """Wait until the client is at an event."""
         await self.until(lambda: bool(self.frames) and seq_of(self.cursor) >= seq)
 
-    async def ended(self, *, seconds: float = 10) -> None:
+    async def ended(self, *, seconds: float = 30) -> None:
         """Wait until the stream has ended well."""
         async with asyncio.timeout(seconds):
             await asyncio.shield(self.serving)
 
 
-async def eventually(condition: Callable[[], bool], *, seconds: float = 10) -> None:
+async def eventually(condition: Callable[[], bool], *, seconds: float = 30) -> None:
     """Wait until something is true that nobody tells us of."""
     async with asyncio.timeout(seconds):
         while True:

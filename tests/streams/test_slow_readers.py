@@ -27,8 +27,9 @@ async def test_a_stalled_client_loses_nothing_costs_no_memory_and_holds_up_nobod
         fast = [await stack.enter_async_context(world.watch(worker, room_id)) for _ in range(5)]
         await slow.until_kinds("snapshot")
         slow.gate.clear()
-        for _ in range(100):
+        for seq in range(4, 401, 4):
             await world.append(room_id, 4)
+            await fast[0].until_seq(seq)
         for client in fast:
             await client.until_seq(400)
             assert client.events == [event(seq) for seq in range(1, 401)]
@@ -50,6 +51,7 @@ async def test_a_stalled_client_loses_nothing_costs_no_memory_and_holds_up_nobod
         await world.append(room_id)
         at_least = 400 - 4 - SMALL.ring_events - SMALL.replay_events
         await slow.until(lambda: sum(lag.events_reread for lag in slow.of_kind("lag")) >= at_least)
+        await slow.until_seq(401)
         assert slow.events[400:] == [event(401)]
 
 

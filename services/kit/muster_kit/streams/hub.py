@@ -58,7 +58,7 @@ class Hub:
             on_doubt=self._check_wanted.set,
         )
         self._schema = schema
-        self._listener = Listener(redis, on_message=self._receive, on_connect=self._on_connect)
+        self._listener = Listener(redis, on_message=self._receive, on_change=self._on_redis_change)
         self._rooms: dict[str, Room] = {}
         self._rooms_by_channel: dict[str, Room] = {}
         self._lingering: dict[str, Alarm] = {}
@@ -222,7 +222,7 @@ class Hub:
         if room is not None:
             room.receive(decode(data))
 
-    def _on_connect(self) -> None:
+    def _on_redis_change(self) -> None:
         self._check_wanted.set()
         self._suspect_signals()
 

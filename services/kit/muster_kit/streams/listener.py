@@ -18,18 +18,18 @@ _log = structlog.get_logger(__name__)
 class Listener:
     """Subscribed to whatever is wanted, as long as Redis is there; comes back by itself when it was away.
 
-    `on_message` gets (channel, data). `on_connect` is called after every connect, when all channels
-    are subscribed again: messages may have been missed.
+    `on_message` gets (channel, data). `on_change` is called when `connected` has changed: when Redis
+    is lost, and when all channels are subscribed again, messages having been missed in between.
     """
 
     def __init__(
-        self, redis: Redis, *, on_message: Callable[[str, bytes], None], on_connect: Callable[[], None]
+        self, redis: Redis, *, on_message: Callable[[str, bytes], None], on_change: Callable[[], None]
     ) -> None:
         self.connected = False
         self._away = False
         self._redis = redis
         self._on_message = on_message
-        self._on_connect = on_connect
+        self._on_change = on_change
         self._asked: set[str] = set()
         # By wanted channel: set when it is subscribed, or when waiting for that is of no use.
         self._settled: dict[str, asyncio.Event] = {}
@@ -68,14 +68,16 @@ class Listener:
             await asyncio.sleep(_RETRY_SECONDS)
 
     def _lose(self) -> None:
-        self.connected, self._away = False, True
+        was_connected, self.connected, self._away = self.connected, False, True
         for settled in self._settled.values():
             settled.set()
+        if was_connected:
+            self._on_change()
 
     def _connect(self) -> None:
         self.connected, self._away = True, False
         _log.info("redis_connected", channels=len(self._asked))
-        self._on_connect()
+        self._on_change()
 
     async def _listen(self) -> None:
         # redis-py's own PubSub reconnects without telling, and what was published meanwhile is lost.
@@ -124,6 +126,8 @@ class Listener:
             match reply:
                 case [b"message", bytes(channel), bytes(data)]:
                     self._deliver(channel.decode(), data)
+                    # Buffered messages are read without waiting: a burst would outrun streams without a turn.
+                    await asyncio.sleep(0)
                 case [b"subscribe", bytes(channel), _]:
                     if (settled := self._settled.get(channel.decode())) is not None:
                         settled.set()
