@@ -13,7 +13,7 @@ class GenerateContracts(BuildHookInterface):
 
     PLUGIN_NAME = "custom"
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 — hatch's signature
         """Write gen/ anew; raises RuntimeError when protoc finds a fault."""
         if self.target_name == "sdist":
             return
@@ -33,7 +33,8 @@ def generate(root: Path) -> None:
     files = sorted(str(p.relative_to(protos)) for p in (protos / "muster").rglob("*.proto"))
     files += sorted(str(p.relative_to(vendor)) for p in vendor.rglob("*.proto"))
     arguments = [f"-I{protos}", f"-I{vendor}", f"-I{well_known}"]
-    code = protoc.main(["protoc", *arguments, f"--python_out={gen}", f"--pyi_out={gen}", f"--grpc_python_out={gen}", *files])
+    arguments += [f"--{kind}_out={gen}" for kind in ("python", "pyi", "grpc_python")]
+    code = protoc.main(["protoc", *arguments, *files])
     if code:
         raise RuntimeError(f"protoc ended with {code}")
     for stub in gen.rglob("*_pb2_grpc.py"):

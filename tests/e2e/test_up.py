@@ -35,6 +35,9 @@ def test_it_serves_within_15_seconds_at_first_and_5_later(up, muster):
     # Promised for a machine with nothing else to do: when more wants to run than there are cores,
     # everything takes so many times longer.
     crowd = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    if "COVERAGE_PROCESS_CONFIG" in os.environ:
+        # The children count their lines, which takes more time than what they do.
+        crowd *= 2
     assert first.seconds_to_serve < 15 * crowd
     assert min(later) < 5 * crowd
 
