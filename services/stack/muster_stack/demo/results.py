@@ -38,9 +38,9 @@ def final_standings(entries: list[Any], participants: list[Any]) -> Table:
 
 def question_analytics(questions: list[block_pb2.Block], rounds: list[round_pb2.RoundStats]) -> Table:
     """What became of every question."""
-    table = Table(title="Questions", box=box.ROUNDED, title_style="bold")
+    table = Table(title="Questions", box=box.ROUNDED, title_style="bold", expand=True)
     table.add_column("", justify="right", min_width=2)
-    table.add_column("question", ratio=1, max_width=60, no_wrap=True, overflow="ellipsis")
+    table.add_column("question", ratio=1, no_wrap=True, overflow="ellipsis")
     for name in ("answers", "right", "partly", "wrong", "accuracy", "mean"):
         table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
     prompts = {block.block_id: " ".join(block.content.prompt.split()) for block in questions}
