@@ -14,6 +14,7 @@ from muster.session.v1 import session_service_pb2
 from muster_kit.errors import CATALOG, Reason
 from muster_kit.settings import Settings
 from muster_session.model import MOVES, Verb
+from muster_session.settings import SessionServiceSettings
 
 DOCS: Final = Path(__file__).parent
 PROTOS: Final = DOCS.parent / "protos"
@@ -47,8 +48,9 @@ def session_moves() -> str:
 def settings() -> str:
     """Return all settings with their defaults."""
     rows = (
-        (f"`MUSTER_{name.upper()}`", _default(field.default), field.description or "")
-        for name, field in Settings.model_fields.items()
+        (f"`{prefix}{name.upper()}`", _default(field.default), field.description or "")
+        for prefix, kind in (("MUSTER_", Settings), ("MUSTER_SESSION_", SessionServiceSettings))
+        for name, field in kind.model_fields.items()
     )
     return table(("variable", "default", "meaning"), rows)
 
