@@ -8,12 +8,15 @@ import grpc
 import pytest
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from muster.session.v1 import session_pb2, session_service_pb2
 from muster_kit.errors import CATALOG, Reason
+from muster_kit.rpc.status import received
 from muster_stack.demo.client import Client, bearer
 
 from tests.contract.contracts import methods, name, request_fields, rules
 from tests.e2e.broken_rules import breaches
+from tests.e2e.error_stage import Stage, failure_of
 from tests.e2e.extreme_values import extremes
 from tests.e2e.generic_calls import Metadata, Outcome, ask
 from tests.e2e.policy_table import ROWS
@@ -25,6 +28,7 @@ METHODS = {name(method): method for method in methods()}
 UNARY = {key: m for key, m in METHODS.items() if not (m.client_streaming or m.server_streaming)}
 NOISES = 40
 AT_ONCE = 32
+YEAR_9999 = Timestamp(seconds=253_370_764_800)
 FAULTS = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.DATA_LOSS}
 
 
@@ -98,6 +102,16 @@ async def test_noise_is_answered_with_a_reason(
     outcomes = await asyncio.gather(*(ask(client.channel, method, noise, metadata) for noise in noises))
     for noise, outcome in zip(noises, outcomes, strict=True):
         _check_reasoned(outcome, noise)
+
+
+async def test_a_lobby_opens_before_time_ends(running: Running, client: Client) -> None:
+    stage = Stage(running, client)
+    session_id = await stage.create()
+    too_late = await failure_of(stage.move("ScheduleSession", session_id, scheduled_time=YEAR_9999))
+    assert [violation.field for violation in received(too_late).violations] == ["scheduled_time"]
+    in_time = Timestamp(seconds=YEAR_9999.seconds - 1)
+    await stage.move("ScheduleSession", session_id, scheduled_time=in_time)
+    assert (await stage.move("GetSession", session_id)).session.scheduled_time == in_time
 
 
 async def test_a_guess_learns_nothing(running: Running, client: Client) -> None:
