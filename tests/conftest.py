@@ -1,6 +1,7 @@
 """The embedded stores that every test shares, and fresh databases in them."""
 
 import itertools
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -8,12 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+import hypothesis
 import pytest
 from muster_kit.db.migrate import create_roles
 from muster_stack.embedded.postgres import Postgres
 from muster_stack.embedded.stores import DATABASE, Stores, prepare_stores
 from muster_stack.embedded.valkey import Valkey
 from muster_stack.state import State
+
+# A busy machine is no failure. Where nobody looks at what was found, the examples are the same each time.
+hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
 @dataclass(frozen=True, slots=True)
