@@ -286,3 +286,9 @@ async def test_calls_are_counted_by_code(serving: Serving, registry: CollectorRe
     await refusal(serving.unary(b"\xff"))
     assert registry.get_sample_value(name, labels | {"grpc_code": "INVALID_ARGUMENT"})
     assert registry.get_sample_value("grpc_server_handling_seconds_count", labels)
+
+
+async def test_thousands_of_calls_at_once_wait_and_are_all_answered(serving: Serving) -> None:
+    # More than gRPC would hold by itself before this process takes up the first.
+    answers = await asyncio.gather(*(serving.unary(QUESTION) for _ in range(4000)))
+    assert {answer.text for answer in answers} == {"hello"}

@@ -18,7 +18,8 @@ def service_config() -> str:
     """Return the gRPC service config that clients of our services should use, as JSON.
 
     UNAVAILABLE is retried: what has a `request_id` has one effect however often it arrives. So is
-    CANCELLED, which servers say in one case alone: the call met a worker as it went away.
+    CANCELLED, which servers say of calls that were never begun: those that met a worker as it went
+    away, or more that wait than it holds.
     """
     return files(__package__).joinpath("service_config.json").read_text()
 

@@ -10,6 +10,7 @@ from muster_kit.settings import Settings
 Options = list[tuple[str, int | str]]
 
 _METADATA_BYTES: Final = 16_384
+_PENDING_CALLS: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,10 @@ def server_options(limits: Limits, *, reuse_port: bool) -> Options:
         ("grpc.max_receive_message_length", 4 * limits.request_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_metadata_size", _METADATA_BYTES),
+        # Calls that wait to be taken up. Beyond a thousand (the default) gRPC drops them, some as
+        # CANCELLED, which no client tells from its own; a class that comes at once is more than that.
+        ("grpc.server.max_pending_requests", _PENDING_CALLS),
+        ("grpc.server.max_pending_requests_hard_limit", _PENDING_CALLS),
         ("grpc.keepalive_time_ms", int(limits.keepalive_seconds * 1000)),
         # What bounds the detection of dead peers is the timeout of pings (60 s by default); the keepalive
         # timeout alone does not.
