@@ -7,7 +7,7 @@ import statistics
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeAlias
 
 import grpc
@@ -138,7 +138,8 @@ async def served(kinds: Mapping[str, Kind], streams: int) -> AsyncIterator[None]
         yield
     finally:
         for client in clients:
-            client.kill()
+            if client.returncode is None:
+                client.kill()
             await client.wait()
         await server.stop(0)
 
@@ -148,8 +149,11 @@ async def watch_all(port: int, name: str, streams: int) -> None:
 
     async def watch() -> None:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=OPTIONS) as channel:
-            async for _ in channel.unary_stream(f"/bench/{name}")(b""):
-                pass
+            while True:
+                # A thousand connections at once: not every one succeeds the first time.
+                with suppress(grpc.aio.AioRpcError):
+                    async for _ in channel.unary_stream(f"/bench/{name}")(b"", wait_for_ready=True):
+                        pass
 
     async with asyncio.TaskGroup() as group:
         for _ in range(streams):
