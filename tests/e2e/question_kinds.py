@@ -62,7 +62,9 @@ def examples() -> Mapping[str, Example]:
             keys.AnswerKey(
                 blanks=keys.BlanksKey(
                     blanks=[
-                        keys.BlankKey(blank_id="x", accepted=[keys.AcceptedText(text=f"word-{secret}", credit=1)])
+                        keys.BlankKey(
+                            blank_id="x", accepted=[keys.AcceptedText(text=f"word-{secret}", credit=1)]
+                        )
                     ]
                 )
             ),

@@ -19,7 +19,7 @@ class RecordingProxy:
     def address(self) -> str:
         """Where clients connect."""
         assert self._server is not None
-        return "127.0.0.1:{}".format(self._server.sockets[0].getsockname()[1])
+        return f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
