@@ -86,6 +86,11 @@ async def test_no_answer_is_taken_after_the_deadline(scoring: Scoring) -> None:
     assert (await ann.submit(just_in_time)).response.status == round_pb2.RESPONSE_STATUS_CORRECT
 
 
+async def test_no_answer_is_taken_before_the_opening(scoring: Scoring) -> None:
+    game = scoring.game()
+    assert await reason_of(game.player().submit(await game.open(ago=-60))) is Reason.ROUND_CLOSED
+
+
 async def test_a_closed_round_takes_no_answers_and_closing_again_changes_nothing(scoring: Scoring) -> None:
     game = scoring.game()
     round_id = await game.open()

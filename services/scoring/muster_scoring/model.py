@@ -12,7 +12,10 @@ from muster_scoring.model_answers import AnswerKey, Grade, ResponseStatus
 from muster_scoring.points import Feedback, ScoreParts, ScoringRules
 
 GRACE: Final = timedelta(milliseconds=250)
-"""An answer this long after the deadline is in time: it was on its way when the clock ran out."""
+"""An answer this long after the deadline is in time: it was on its way when the clock ran out.
+
+As long before the opening: the clocks of two workers differ a little.
+"""
 
 MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -86,7 +89,7 @@ class Round:
 
     def takes_answers(self, received_time: datetime) -> bool:
         """Whether an answer that arrived then is in time."""
-        if self.status is not RoundStatus.OPEN:
+        if self.status is not RoundStatus.OPEN or received_time < self.open_time - GRACE:
             return False
         return self.close_time is None or received_time <= self.close_time + GRACE
 

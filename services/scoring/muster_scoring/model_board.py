@@ -1,6 +1,7 @@
 """The order of a board, as bytes that sort the same in Redis, in Python and in PostgreSQL."""
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,8 +11,8 @@ _ORDER: Final = struct.Struct(">QQQ")
 _SCORE_ZERO: Final = 1 << 63
 _LARGEST: Final = (1 << 63) - 1
 
-# How changes travel between processes: first and last seq; then for each line its version, whether it is
-# on the board, and the sizes of id and entry.
+# How changes travel: first and last seq; then for each line its version, and the sizes of its order, its id
+# and its entry. Scripts in Redis read it too.
 _CHANGES: Final = struct.Struct(">QQ")
 _LINE: Final = struct.Struct(">QBHI")
 
@@ -83,13 +84,7 @@ class BoardChanges:
 
     def encode(self) -> bytes:
         """Return the bytes that go from process to process."""
-        parts = [_CHANGES.pack(self.first_seq, self.last_seq)]
-        for line in self.lines:
-            entry_id = line.entry_id.encode()
-            on_board = 1 if line.place else 0
-            parts += (_LINE.pack(line.version, on_board, len(entry_id), len(line.packed)), entry_id)
-            parts += (line.order, line.packed)
-        return b"".join(parts)
+        return _CHANGES.pack(self.first_seq, self.last_seq) + encode_lines(self.lines)
 
     @classmethod
     def decode(cls, board_id: str, data: bytes) -> "BoardChanges":
@@ -98,12 +93,22 @@ class BoardChanges:
         lines: list[Line] = []
         at = _CHANGES.size
         while at < len(data):
-            version, on_board, id_size, packed_size = _LINE.unpack_from(data, at)
+            version, order_size, id_size, packed_size = _LINE.unpack_from(data, at)
             at += _LINE.size
             entry_id = data[at : at + id_size]
-            order = data[at + id_size : at + id_size + on_board * _ORDER.size]
-            at += id_size + len(order)
+            order = data[at + id_size : at + id_size + order_size]
+            at += id_size + order_size
             place = order + entry_id if order else b""
             lines.append(Line(entry_id.decode(), version, place, data[at : at + packed_size]))
             at += packed_size
         return cls(board_id, first_seq, last_seq, tuple(lines))
+
+
+def encode_lines(lines: Iterable[Line]) -> bytes:
+    """Return lines as they travel."""
+    parts: list[bytes] = []
+    for line in lines:
+        entry_id, order = line.entry_id.encode(), line.order
+        sizes = _LINE.pack(line.version, len(order), len(entry_id), len(line.packed))
+        parts += (sizes, entry_id, order, line.packed)
+    return b"".join(parts)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
 from muster_kit.errors import MusterError, Reason
@@ -33,15 +34,21 @@ class RoundCache:
         self._rounds.move_to_end(round_id)
         return round_
 
-    async def read(self, organization_id: str, round_id: str) -> Round:
+    async def read(
+        self, organization_id: str, round_id: str, *, suits: Callable[[Round], bool] = lambda _: False
+    ) -> Round:
         """Return the round as the store has it now; NOT_FOUND when the organization has none of that id.
 
-        Who comes while it is being read waits for the next reading: that one may have missed a commit
-        that this caller has heard of. So there are at most two queries, however many come.
+        Who comes while it is being read takes what is read if it `suits`, and else waits for the next
+        reading: this one may have missed a commit that the caller has heard of. So there are at most
+        two queries, however many come.
         """
         key = (organization_id, round_id)
         if (running := self._readings.get(key)) is not None:
             await asyncio.wait({running})
+            found = self.peek(organization_id, round_id)
+            if found is not None and suits(found):
+                return found
         reading = self._readings.get(key)
         if reading is None:
             reading = self._readings[key] = asyncio.create_task(self._read(organization_id, round_id))

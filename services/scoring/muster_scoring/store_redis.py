@@ -12,7 +12,7 @@ from muster_kit.streams.publisher import channel_of, encode_signal
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
-from muster_scoring.model_board import BoardChanges, Line, Position
+from muster_scoring.model_board import BoardChanges, Line, Position, encode_lines
 from muster_scoring.store_boards import Applied, Page, RankChange
 
 _SCRIPTS: Final = Path(__file__).parent / "scripts"
@@ -21,6 +21,9 @@ _KEEP_MILLISECONDS: Final = timedelta(days=2) // timedelta(milliseconds=1)
 """A board that nobody has changed for so long is loaded again when somebody asks for it."""
 
 _RETRY_AFTER: Final = timedelta(seconds=1)
+
+_CHANGES_BEGIN: Final = len(encode_signal(b"")) + 1
+"""Where the changes begin in a message, as Lua counts."""
 
 _STORED: Final = struct.Struct(">QB")
 
@@ -61,7 +64,7 @@ class RedisBoards:
 
     async def load(self, board_id: str, seq: int, lines: Sequence[Line]) -> None:
         """Replace a board by what was true at its change `seq`; newer lines that it holds stay."""
-        command = [*self._head(board_id, b""), seq, _KEEP_MILLISECONDS, *_line_arguments(lines)]
+        command = [*self._head(board_id, b""), seq, _KEEP_MILLISECONDS, encode_lines(lines)]
         await self._run(self._load, command)
 
     async def page(self, board_id: str, *, after: Position | None, limit: int) -> Page | None:
@@ -74,13 +77,9 @@ class RedisBoards:
         return _page(await self._run(self._around, [*_keys(board_id), entry_id, radius]))
 
     def _apply_command(self, changes: BoardChanges) -> list[_Argument]:
-        return [
-            *self._head(changes.board_id, changes.encode()),
-            changes.first_seq,
-            changes.last_seq,
-            _KEEP_MILLISECONDS,
-            *_line_arguments(changes.lines),
-        ]
+        # The message goes out as it is, and the script reads it as well: it is sent once.
+        head = self._head(changes.board_id, changes.encode())
+        return [*head, _CHANGES_BEGIN, _KEEP_MILLISECONDS]
 
     def _head(self, board_id: str, message: bytes) -> list[_Argument]:
         return [*_keys(board_id), channel_of(self._schema, board_id), encode_signal(message)]
@@ -103,13 +102,6 @@ class _Script:
 
 def _keys(board_id: str) -> list[_Argument]:
     return [f"muster:{{{board_id}}}:{name}" for name in _KEYS]
-
-
-def _line_arguments(lines: Sequence[Line]) -> list[_Argument]:
-    arguments: list[_Argument] = []
-    for line in lines:
-        arguments += (line.entry_id, line.version, line.order, line.packed)
-    return arguments
 
 
 def _applied(reply: list[int] | None) -> Applied | None:

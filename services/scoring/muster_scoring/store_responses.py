@@ -19,10 +19,8 @@ I = TypeVar("I")  # noqa: E741 - I for item, T for its outcome
 
 _log = structlog.get_logger(__name__)
 
-_SUBMIT: Final = (
-    "SELECT * FROM scoring.submit_responses($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18)"
-)
-_SAVE_DRAFTS: Final = "SELECT * FROM scoring.save_drafts($1,$2,$3,$4,$5,$6,$7,$8,$9,$10)"
+_SUBMIT: Final = "SELECT * FROM scoring.submit_responses($1, $2, $3)"
+_SAVE_DRAFTS: Final = "SELECT * FROM scoring.save_drafts($1)"
 
 _SEPARATOR: Final = "\x1f"
 _TOKEN_BYTES: Final = 512
@@ -60,7 +58,7 @@ class PostgresResponses:
 
         async def work(batch: Sequence[Draft]) -> Sequence[DraftOutcome]:
             rows = await self._drafts.run(
-                lambda connection: connection.fetch(_SAVE_DRAFTS, *_draft_columns(batch))
+                lambda connection: connection.fetch(_SAVE_DRAFTS, list(map(_draft_row, batch)))
             )
             return [
                 DraftOutcome(_DRAFT_VERDICTS[row["outcome"]], row["save_time"], row["known_fingerprint"])
@@ -79,28 +77,30 @@ async def submit_entries(
     connection: "asyncpg.Connection[Any]", entries: Sequence[Entry], *, from_draft: bool = False
 ) -> list[Outcome]:
     """Call the function in the database, in the connection's transaction or in one of its own."""
-    rows = await connection.fetch(_SUBMIT, *_entry_columns(entries), RULE_VERSION, from_draft)
+    rows = await connection.fetch(_SUBMIT, list(map(_entry_row, entries)), RULE_VERSION, from_draft)
     return [_outcome(entry, row, from_draft=from_draft) for entry, row in zip(entries, rows, strict=True)]
 
 
-def _entry_columns(entries: Sequence[Entry]) -> tuple[list[object], ...]:
+def _entry_row(entry: Entry) -> tuple[object, ...]:
+    """Return an entry as the database's type of that name."""
+    seat, round_, parts = entry.seat, entry.round, entry.parts
     return (
-        [entry.seat.session_id for entry in entries],
-        [entry.round.round_id for entry in entries],
-        [entry.round.revision for entry in entries],
-        [entry.seat.participant_id for entry in entries],
-        [entry.seat.generation for entry in entries],
-        [entry.seat.display_name for entry in entries],
-        [entry.request_id for entry in entries],
-        [entry.answer for entry in entries],
-        [STATUS_NUMBERS[entry.grade.status] for entry in entries],
-        [entry.parts.base for entry in entries],
-        [entry.parts.speed for entry in entries],
-        [entry.parts.penalty for entry in entries],
-        [entry.parts.credit for entry in entries],
-        [milliseconds(entry.duration) for entry in entries],
-        [entry.submit_time for entry in entries],
-        [_SEPARATOR.join(map(_countable, entry.tokens)) for entry in entries],
+        seat.session_id,
+        round_.round_id,
+        round_.revision,
+        seat.participant_id,
+        seat.generation,
+        seat.display_name,
+        entry.request_id,
+        entry.answer,
+        STATUS_NUMBERS[entry.grade.status],
+        parts.base,
+        parts.speed,
+        parts.penalty,
+        parts.credit,
+        milliseconds(entry.duration),
+        entry.submit_time,
+        _SEPARATOR.join(map(_countable, entry.tokens)),
     )
 
 
@@ -148,18 +148,20 @@ def _accepted(entry: Entry, row: Row, *, from_draft: bool) -> Response:
     )
 
 
-def _draft_columns(drafts: Sequence[Draft]) -> tuple[list[object], ...]:
+def _draft_row(draft: Draft) -> tuple[object, ...]:
+    """Return a draft as the database's type `draft_entry`."""
+    seat, round_ = draft.seat, draft.round
     return (
-        [draft.seat.session_id for draft in drafts],
-        [draft.round.round_id for draft in drafts],
-        [draft.round.revision for draft in drafts],
-        [draft.seat.participant_id for draft in drafts],
-        [draft.seat.generation for draft in drafts],
-        [draft.seat.display_name for draft in drafts],
-        [draft.request_id for draft in drafts],
-        [draft.fingerprint for draft in drafts],
-        [draft.answer for draft in drafts],
-        [draft.save_time for draft in drafts],
+        seat.session_id,
+        round_.round_id,
+        round_.revision,
+        seat.participant_id,
+        seat.generation,
+        seat.display_name,
+        draft.request_id,
+        draft.fingerprint,
+        draft.answer,
+        draft.save_time,
     )
 
 
@@ -170,9 +172,11 @@ async def _together(
     try:
         return await work(items)
     except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
-        _log.exception("batch_refused", items=len(items))
+        # The error's text holds what was to be stored: it is not for the log.
+        kind = type(error).__name__
+        _log.error("batch_refused", items=len(items), kind=kind)
         if len(items) == 1:
-            return [error]
+            return [RuntimeError(f"{kind}: the database cannot hold this")]
     outcomes: list[T | BaseException] = []
     for item in items:
         outcomes.extend(await _together(work, [item]))
@@ -203,12 +207,21 @@ class _WriterConnection:
             connection = self._connection = await self._connect()
         try:
             return await work(connection)
-        except OSError as error:
+        except (OSError, asyncpg.InternalClientError) as error:
+            self._drop(connection)
             raise DatabaseAwayError(commit_unknown=True, detail=repr(error)) from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            if fault := fault_of(error, commit_unknown=True):
+            fault = fault_of(error, commit_unknown=True)
+            if isinstance(fault, DatabaseAwayError):
+                self._drop(connection)
+            if fault is not None:
                 raise fault from error
             raise
+
+    def _drop(self, connection: "asyncpg.Connection[Any]") -> None:
+        # The server said that it closes the connection; the driver may not have noticed yet.
+        connection.terminate()
+        self._connection = None
 
     async def _connect(self) -> "asyncpg.Connection[Any]":
         try:
@@ -216,7 +229,8 @@ class _WriterConnection:
                 self._url,
                 timeout=_CONNECT_SECONDS,
                 command_timeout=_COMMAND_SECONDS,
-                server_settings={"application_name": "muster scoring writer"},
+                # Compiling takes longer than any of these statements; the driver's own first ones too.
+                server_settings={"application_name": "muster scoring writer", "jit": "off"},
             )
         except OSError as error:
             raise DatabaseAwayError(commit_unknown=False, detail=repr(error)) from error

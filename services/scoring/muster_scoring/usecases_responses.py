@@ -64,6 +64,11 @@ class Attempt:
     round: Round | None = None
     landing: asyncio.Future[_Landed] | None = None
 
+    def suits(self, round_: Round) -> bool:
+        """Whether the answer can be graded by a round, and was not refused for that very revision."""
+        is_new = self.round is None or round_.revision > self.round.revision
+        return is_new and round_.takes_answers(self.received_time)
+
     def abandon(self) -> None:
         """Let nobody wait for it; if it is stored already, it stays."""
         if self.landing is not None:
@@ -110,7 +115,11 @@ class Responses:
         """Wait until the answer is durable, and return what became of it."""
         for _ in range(_TRIES):
             if attempt.landing is None:
-                round_ = await self._rounds.read(attempt.seat.organization_id, attempt.submission.round_id)
+                round_ = await self._rounds.read(
+                    attempt.seat.organization_id,
+                    attempt.submission.round_id,
+                    suits=attempt.suits,
+                )
                 require_seat_in(round_, attempt.seat)
                 if not round_.takes_answers(attempt.received_time):
                     return await self._repeat(attempt, round_)

@@ -49,6 +49,21 @@ local function advance(done, first, last)
     end
 end
 
+-- Call a function with entry id, version, order and packed entry of every line in a message from `at` on:
+-- version (8 bytes), size of the order, sizes of id and entry (2 and 4 bytes), id, order, entry.
+local function each_line(message, at, take)
+    while at <= #message do
+        local version, order_size, id_size, packed_size, from = struct.unpack('>I8BI2I4', message, at)
+        local order_at = from + id_size
+        local packed_at = order_at + order_size
+        at = packed_at + packed_size
+        take(
+            string.sub(message, from, order_at - 1), version,
+            string.sub(message, order_at, packed_at - 1), string.sub(message, packed_at, at - 1)
+        )
+    end
+end
+
 local function keep(done, keep_ms)
     redis.call('HSET', lines, DONE, done, SIZE, redis.call('ZCARD', places))
     for _, key in ipairs({places, lines, early}) do redis.call('PEXPIRE', key, keep_ms) end

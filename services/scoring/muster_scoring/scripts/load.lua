@@ -1,5 +1,5 @@
--- ARGV: channel, message, seq that the lines are of, milliseconds to keep the board; then for each line
--- entry id, version, order, packed entry. What the board holds of later changes stays.
+-- ARGV: channel, message for it, seq that the lines are of, milliseconds to keep the board, the lines. What
+-- the board holds of later changes stays.
 local seq = tonumber(ARGV[3])
 local done = done_seq()
 local newer = {}
@@ -12,7 +12,7 @@ for i = 1, #held, 2 do
     end
 end
 redis.call('DEL', places, lines)
-for i = 5, #ARGV, 4 do put(ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], ARGV[i + 3]) end
+each_line(ARGV[5], 1, put)
 for _, line in ipairs(newer) do put(line[1], line[2], line[3], line[4]) end
 -- A board that was complete beyond the snapshot still is: all it had of it was kept.
 keep(advance(math.max(seq, done or 0), 0, seq), ARGV[4])

@@ -4,18 +4,7 @@
 -- of the inputs. Outcomes:
 --   1 saved   2 a repeat of a request that is remembered (`known_fingerprint` tells of what; nothing saved)
 --   3 the round is not what the caller believes   4 the seat's ticket was withdrawn   5 already answered
-CREATE FUNCTION scoring.save_drafts(
-    in_session_ids text[],
-    in_round_ids text[],
-    in_revisions integer[],
-    in_participant_ids text[],
-    in_generations bigint[],
-    in_display_names text[],
-    in_request_ids text[],
-    in_fingerprints bytea[],
-    in_answers bytea[],
-    in_save_times timestamptz[]
-) RETURNS TABLE (
+CREATE FUNCTION scoring.save_drafts(in_entries scoring.draft_entry[]) RETURNS TABLE (
     outcome smallint,
     save_time timestamptz,
     known_fingerprint bytea
@@ -31,22 +20,12 @@ AS $$
 BEGIN
     -- Whoever closes the round holds this lock, so a draft is saved before the close reads them or refused.
     PERFORM FROM scoring.session
-    WHERE session_id = ANY (in_session_ids)
+    WHERE session_id IN (SELECT e.session_id FROM unnest(in_entries) AS e)
     ORDER BY session_id
     FOR NO KEY UPDATE;
 
     RETURN QUERY
-    WITH input AS MATERIALIZED (
-        SELECT *
-        FROM unnest(
-            in_session_ids, in_round_ids, in_revisions, in_participant_ids, in_generations,
-            in_display_names, in_request_ids, in_fingerprints, in_answers, in_save_times
-        ) WITH ORDINALITY AS i (
-            session_id, round_id, revision, participant_id, generation,
-            display_name, request_id, fingerprint, answer, save_time, ordinal
-        )
-    ),
-    judged AS MATERIALIZED (
+    WITH judged AS MATERIALIZED (
         SELECT
             i.*,
             r.organization_id,
@@ -59,7 +38,10 @@ BEGIN
                 WHEN r.session_id = i.session_id AND r.revision = i.revision AND r.status = 1 THEN 1
                 ELSE 3
             END AS outcome
-        FROM input AS i
+        FROM unnest(in_entries) WITH ORDINALITY AS i (
+            session_id, round_id, revision, participant_id, generation,
+            display_name, request_id, fingerprint, answer, save_time, ordinal
+        )
         LEFT JOIN scoring.round AS r ON r.round_id = i.round_id
         LEFT JOIN scoring.participant AS p
             ON p.session_id = i.session_id AND p.participant_id = i.participant_id

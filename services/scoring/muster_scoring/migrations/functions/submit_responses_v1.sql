@@ -10,24 +10,7 @@
 -- Answers to rounds that withhold feedback are held: the board, the streak and who was first know nothing
 -- of them until the round closes.
 CREATE FUNCTION scoring.submit_responses(
-    in_session_ids text[],
-    in_round_ids text[],
-    in_revisions integer[],
-    in_participant_ids text[],
-    in_generations bigint[],
-    in_display_names text[],
-    in_request_ids text[],
-    in_answers bytea[],
-    in_statuses smallint[],
-    in_bases bigint[],
-    in_speeds bigint[],
-    in_penalties bigint[],
-    in_credits double precision[],
-    in_durations bigint[],
-    in_submit_times timestamptz[],
-    in_tokens text[],
-    in_rule_version smallint,
-    in_from_draft boolean
+    in_entries scoring.entry[], in_rule_version smallint, in_from_draft boolean
 ) RETURNS TABLE (
     outcome smallint,
     first_seq bigint,
@@ -48,7 +31,7 @@ BEGIN
     -- The one mutex of a session: rounds are opened, paused, closed and cancelled under it too. What
     -- follows is a statement of its own, so it sees all that was committed before the lock was had.
     PERFORM FROM scoring.session
-    WHERE session_id = ANY (in_session_ids)
+    WHERE session_id IN (SELECT e.session_id FROM unnest(in_entries) AS e)
     ORDER BY session_id
     FOR NO KEY UPDATE;
 
@@ -80,11 +63,7 @@ BEGIN
                 WHEN r.session_id = i.session_id AND r.revision = i.revision AND r.status = 1 THEN 1
                 ELSE 3
             END AS outcome
-        FROM unnest(
-            in_session_ids, in_round_ids, in_revisions, in_participant_ids, in_generations,
-            in_display_names, in_request_ids, in_answers, in_statuses, in_bases, in_speeds,
-            in_penalties, in_credits, in_durations, in_submit_times, in_tokens
-        ) WITH ORDINALITY AS i (
+        FROM unnest(in_entries) WITH ORDINALITY AS i (
             session_id, round_id, revision, participant_id, generation,
             display_name, request_id, answer, status, base, speed,
             penalty, credit, duration_ms, submit_time, tokens, ordinal

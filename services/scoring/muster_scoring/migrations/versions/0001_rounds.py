@@ -141,6 +141,44 @@ _TABLES = {
     """,
 }
 
+# What the functions take, many at once.
+_TYPES = (
+    """
+    CREATE TYPE scoring.entry AS (
+        session_id text,
+        round_id text,
+        revision integer,
+        participant_id text,
+        generation bigint,
+        display_name text,
+        request_id text,
+        answer bytea,
+        status smallint,
+        base bigint,
+        speed bigint,
+        penalty bigint,
+        credit double precision,
+        duration_ms bigint,
+        submit_time timestamptz,
+        tokens text
+    )
+    """,
+    """
+    CREATE TYPE scoring.draft_entry AS (
+        session_id text,
+        round_id text,
+        revision integer,
+        participant_id text,
+        generation bigint,
+        display_name text,
+        request_id text,
+        fingerprint bytea,
+        answer bytea,
+        save_time timestamptz
+    )
+    """,
+)
+
 _INDEXES = (
     "CREATE INDEX round_session ON scoring.round (session_id, ordinal)",
     # Pages of answers go by it, and it holds the promise that no two answers share a number.
@@ -150,7 +188,7 @@ _INDEXES = (
 
 def upgrade() -> None:
     """Create everything."""
-    for statement in (*_TABLES.values(), *_INDEXES):
+    for statement in (*_TABLES.values(), *_TYPES, *_INDEXES):
         op.execute(statement)
     for table in _TABLES:
         row_level_security(op, "scoring", table, writer=True)
