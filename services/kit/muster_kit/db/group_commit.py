@@ -79,6 +79,9 @@ class GroupCommit(Generic[I, R]):
             while self._waiting:
                 if batch := self._next_batch():
                     await self._flush_batch(batch)
+                    # One turn of the loop, in which those who were answered go on and what the network
+                    # has brought arrives. Under load it makes batches several times larger.
+                    await asyncio.sleep(0)
         finally:
             # Without an await since the last look at `_waiting`: an item put from here on starts a
             # new drainer. Items are left only when this task was cancelled, as at the loop's end.
