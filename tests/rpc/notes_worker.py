@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
+from muster_kit.caller import Caller
 from muster_kit.clock import Clock, SystemClock
 from muster_kit.db import Commands, Database, Deadline, Deadlines
 
@@ -54,13 +55,19 @@ class Worker:
         """Work until the block ends."""
         task = asyncio.ensure_future(self.deadlines.run())
         yield self
-        assert not task.done()
+        # What was drained has ended by itself.
+        assert not task.done() or task.exception() is None
         task.cancel()
         await asyncio.wait({task})
 
 
 async def set_deadline(
-    commands: Commands[Notes], room_id: str, delay: timedelta, key: str = "key", payload: bytes = b""
+    commands: Commands[Notes],
+    room_id: str,
+    delay: timedelta,
+    key: str = "key",
+    payload: bytes = b"",
+    caller: Caller = ANA,
 ) -> datetime:
     """Set a deadline as a use case does, and return its time."""
     times: list[datetime] = []
@@ -70,5 +77,5 @@ async def set_deadline(
         await notes.transaction.set_deadline(key, times[-1], payload)
         return 0
 
-    await commands.run(ANA, room_id, use_case, request=request("x"), encode=seq_answer)
+    await commands.run(caller, room_id, use_case, request=request("x"), encode=seq_answer)
     return times[-1]
