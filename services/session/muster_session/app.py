@@ -123,14 +123,13 @@ class SessionApp:
         self._exits.push_async_callback(self._background.close)
         self._background.spawn(self._clock.keep(_CALIBRATE_EVERY), name="keep_clock")
         self._background.spawn(self._sweep(), name="sweep")
-        self._firing = self._background.spawn(self._deadlines.run(), name="fire_deadlines")
+        self._background.spawn(self._deadlines.run(), name="fire_deadlines")
         self._is_serving = True
 
     async def drain(self) -> None:
         """Send the watchers elsewhere; other workers fire the deadlines from now on."""
         self._is_serving = False
-        self._firing.cancel()
-        await self._hub.drain()
+        await asyncio.gather(self._deadlines.drain(), self._hub.drain())
 
     async def close(self) -> None:
         """Finish what was begun and close the stores."""
