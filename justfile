@@ -12,7 +12,7 @@ generate:
 
 # Style, types, import rules, contracts and all tests.
 test *arguments:
-    {{bin}}/pytest {{arguments}}
+    {{bin}}/pytest -n 2 {{arguments}}
 
 # Mend what the formatters can.
 format:
