@@ -2,12 +2,13 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import pytest
 from muster_kit.errors import MusterError, Reason
 from muster_kit.streams import Cursor, Tuning
 
-from tests.streams.rooms import NORTH, Worker, World, event, eventually
+from tests.streams.rooms import NORTH, QUICK, Worker, World, event, eventually
 
 
 async def test_a_snapshot_older_than_the_log_is_a_fault_and_no_endless_loop(
@@ -44,14 +45,45 @@ async def test_everybody_who_comes_while_nothing_changes_gets_the_same_snapshot(
     assert taken == [3, 3]
 
 
-async def test_a_snapshot_is_taken_anew_once_the_room_has_changed(
-    world: World, worker: Worker, room_id: str
+async def test_those_who_come_while_the_room_changes_share_a_snapshot_and_get_what_it_lacks(
+    world: World, room_id: str
 ) -> None:
-    async with world.watch(worker, room_id) as client:
+    taken: list[int] = []
+    options = {"snapshot": world.snapshot_of(room_id, taken)}
+    patient = replace(QUICK, snapshot_seconds=60)
+    async with world.worker(patient) as worker, AsyncExitStack() as stack:
+        for seq in range(1, 11):
+            for key in ("host", "player"):
+                client = await stack.enter_async_context(
+                    world.watch(worker, room_id, snapshot_key=key, **options)
+                )
+                await client.until_seq(seq - 1)
+                assert client.of_kind("snapshot") == [b"state after 0"]
+                assert client.events == [event(n) for n in range(1, seq)]
+            await world.append(room_id)
+            await client.until_seq(seq)
+    assert taken == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("tuning", "max_frames"),
+    [
+        (replace(QUICK, snapshot_seconds=0), 0),
+        (replace(QUICK, snapshot_seconds=60, snapshot_events=1), 0),
+        (replace(QUICK, snapshot_seconds=60, ring_events=1), 0),
+        (replace(QUICK, snapshot_seconds=60), 1),
+    ],
+    ids=["too old", "too many events", "events out of reach", "no more than a snapshot wanted"],
+)
+async def test_a_snapshot_that_is_too_far_from_the_present_is_taken_anew(
+    world: World, room_id: str, tuning: Tuning, max_frames: int
+) -> None:
+    async with world.worker(tuning) as worker, world.watch(worker, room_id) as client:
         await client.until_kinds("snapshot")
-        await world.append(room_id, 2)
-        await client.until_seq(2)
-        async with world.watch(worker, room_id) as late:
+        for seq in (1, 2):
+            await world.append(room_id)
+            await client.until_seq(seq)
+        async with world.watch(worker, room_id, max_frames=max_frames) as late:
             await late.until(lambda: bool(late.frames))
             assert (late.frames[0].snapshot, late.events) == (b"state after 2", [])
 

@@ -180,7 +180,8 @@ class Feed:
         await self._send_snapshot(outlet)
 
     async def _send_snapshot(self, outlet: Outlet) -> None:
-        snapshot = await self._must.restart()
+        # Whoever takes only so many frames may not get as far as the events that follow.
+        snapshot = await self._must.restart(newest=self._watch.max_frames > 0)
         await outlet.write(snapshot.body, snapshot.place, snapshot.made)
 
     async def _catch_up(self, outlet: Outlet) -> None:

@@ -63,9 +63,9 @@ class MustLane:
         self._go_to(cursor)
         return None
 
-    async def restart(self) -> Snapshot:
-        """Return a snapshot, after which the stream goes on."""
-        snapshot = await self._tail.snapshot(self._snapshot_key, self._snapshot)
+    async def restart(self, *, newest: bool) -> Snapshot:
+        """Return a snapshot, after which the stream goes on; `newest`: not one that is a moment old."""
+        snapshot = await self._tail.snapshot(self._snapshot_key, self._snapshot, newest=newest)
         self._go_to(Cursor(snapshot.epoch, snapshot.seq))
         return snapshot
 

@@ -53,7 +53,7 @@ class Tail:
         self._early: list[Publication] = []
         self._filling: asyncio.Task[None] | None = None
         self._flights = Singleflight()
-        self._snapshots = Snapshots(process.clock)
+        self._snapshots = Snapshots(process.clock, tuning)
         self._replay = Replay(self._read_runs, max_events=tuning.replay_events, max_bytes=tuning.ring_bytes)
 
     @property
@@ -115,11 +115,16 @@ class Tail:
 
     async def find(self, seq: int) -> Run | None:
         """Return the run that holds event `seq`, read from the log, or None when it is not kept."""
-        return await self._replay.find(seq, end=lambda: self.ring.oldest_seq or self.head + 1)
+        return await self._replay.find(seq, end=self._oldest_at_hand)
 
-    async def snapshot(self, key: Hashable, take: TakeSnapshot) -> Snapshot:
-        """Return a snapshot frame, shared by all who come with `key` while the room does not change."""
-        return await self._snapshots.get(key, take, epoch=self.epoch, head=self.head)
+    async def snapshot(self, key: Hashable, take: TakeSnapshot, *, newest: bool) -> Snapshot:
+        """Return a snapshot frame, shared by all who come with `key` within a moment.
+
+        With `newest`, only while the room does not change.
+        """
+        return await self._snapshots.get(
+            key, take, epoch=self.epoch, head=self.head, oldest_at_hand=self._oldest_at_hand(), newest=newest
+        )
 
     async def close(self) -> None:
         """Stop what is being read."""
@@ -128,6 +133,9 @@ class Tail:
         await self._flights.close()
         await self._snapshots.close()
         await self._replay.close()
+
+    def _oldest_at_hand(self) -> int:
+        return self.ring.oldest_seq or self.head + 1
 
     async def _fetch_head(self, organization_id: str) -> Head | None:
         return await self._flights.run(

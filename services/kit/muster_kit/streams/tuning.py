@@ -43,6 +43,12 @@ class Tuning:
     replay_events: int = 512
     """How many events one query of the log reads, for streams that are further back than the ring."""
 
+    snapshot_seconds: float = 0.5
+    """So old may a snapshot be that is given to somebody who comes while the room changes."""
+
+    snapshot_events: int = 100
+    """So many events may follow it; all of them have to be in the ring."""
+
     frame_bytes: int = 16 << 10
     """A run of events is cut into frames of at most this size (a larger event goes alone): a client at
     1 KB/s can take one within the write timeout, and no client's message limit of 4 MB is met."""
