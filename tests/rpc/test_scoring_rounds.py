@@ -174,7 +174,7 @@ async def test_a_cancelled_round_counts_for_nothing(scoring: Scoring) -> None:
 
 
 async def test_streaks_end_with_a_wrong_answer_and_with_none(scoring: Scoring) -> None:
-    game = scoring.game(base_points=0, streak_step=10, streak_maximum=15)
+    game = scoring.game(base_points=0, streak_step=10, streak_maximum=15, multiplier=2)
     ann, ben = game.player("ann"), game.player("ben")
     points: list[int] = []
     for choice in ("a", "a", "a", "b", "a", "a"):
@@ -182,7 +182,7 @@ async def test_streaks_end_with_a_wrong_answer_and_with_none(scoring: Scoring) -
         await ben.submit(round_id, "a")
         points.append((await ann.submit(round_id, choice)).response.parts.streak)
         await game.close(round_id)
-    assert points == [0, 10, 15, 0, 0, 10]
+    assert points == [0, 20, 30, 0, 0, 20]
     await game.close(await game.open())
     streaks = {entry.entry_id: entry.streak for entry in await game.board()}
     assert streaks == {"ann": 0, "ben": 0}

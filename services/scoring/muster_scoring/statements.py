@@ -4,6 +4,12 @@ from typing import Final
 
 LOCK_SESSION: Final = "SELECT * FROM scoring.session WHERE session_id = :session_id FOR NO KEY UPDATE"
 
+# For statements about all answers of a round or session. A planner that knows nothing of a table yet, as it
+# grows by the second, takes it for small: it would read it from end to end, or once for each participant.
+MANY_ROWS: Final = """
+    SELECT set_config('enable_seqscan', 'off', true), set_config('enable_nestloop', 'off', true)
+"""
+
 MAKE_SESSION: Final = """
     INSERT INTO scoring.session (session_id, organization_id, host_user_id)
     VALUES (:session_id, :organization_id, :host_user_id)
@@ -119,7 +125,7 @@ TAKE_BACK_STANDINGS: Final = """
             CASE WHEN o.withheld OR d.seq IS NULL THEN o.close_seq ELSE d.seq END AS settled_seq
         FROM affected AS a
         CROSS JOIN others AS o
-        LEFT JOIN scoring.response AS d
+        LEFT JOIN (SELECT * FROM scoring.response WHERE session_id = :session_id) AS d
             ON d.round_id = o.round_id AND d.participant_id = a.participant_id
     ),
     marks AS (

@@ -97,6 +97,7 @@ class PostgresLedger:
 
     async def settle(self, round_: Round, seq: int) -> Sequence[Standing]:
         """Show what was held of a round's answers, and end the streaks of those who gave none."""
+        await self._execute(statements.MANY_ROWS)
         rows = await self._all(
             statements.SETTLE, session_id=round_.session_id, round_id=round_.round_id, seq=seq
         )
@@ -110,6 +111,7 @@ class PostgresLedger:
         """
         names = {"session_id": round_.session_id, "round_id": round_.round_id}
         was_closed = round_.status is RoundStatus.CLOSED
+        await self._execute(statements.MANY_ROWS)
         await self._execute(statements.TAKE_BACK_TOTALS, **names)
         rows = await self._all(statements.TAKE_BACK_STANDINGS, **names, seq=seq, was_closed=was_closed)
         await self._execute(statements.CLEAR_ROUND, round_id=round_.round_id)
