@@ -125,9 +125,7 @@ async def test_nobody_is_told_of_what_they_do_not_see() -> None:
     for place in range(10):
         truth.seq += 1
         entry_id = f"e{place}"
-        truth.lines[entry_id] = Line(
-            entry_id, truth.seq, Position(100 - place, 0, 0, entry_id).encode(), b""
-        )
+        truth.lines[entry_id] = Line(entry_id, truth.seq, Position(100 - place, 0, 0, entry_id).encode(), b"")
     first = await mirror.compute()
     assert first is not None
     truth.seq += 1
