@@ -3,24 +3,31 @@
 import asyncio
 import time
 from collections import defaultdict
+from datetime import timedelta
+from typing import Final, Literal, TypeAlias
 
 import structlog
 
+from muster_kit.caller import Caller, CallerKind
 from muster_kit.errors import MusterError, Reason
 from muster_kit.rpc.call import Call
 from muster_kit.rpc.options import Limits
+
+_CROWDED_OUT: Final = timedelta(seconds=10)
+
+_Holder: TypeAlias = tuple[Literal["seat", "user"], str, str]
 
 _log = structlog.get_logger(__name__)
 
 
 class OpenCalls:
-    """Every running call of a server, and the streams of each seat."""
+    """Every running call of a server, and the streams of each seat and user, the oldest first."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._unary: set[Call] = set()
         self._streams: set[Call] = set()
-        self._seats: defaultdict[tuple[str, str], set[Call]] = defaultdict(set)
+        self._held: defaultdict[_Holder, dict[Call, None]] = defaultdict(dict)
         self._empty = asyncio.Event()
         self.draining = False
 
@@ -36,26 +43,36 @@ class OpenCalls:
             self._note_empty()
 
     def add_stream(self, call: Call) -> None:
-        """Note a stream that has been let in; its seat may lose it."""
+        """Note a stream that has been let in; its seat may lose it.
+
+        A holder of too many loses the oldest: what a client has forgotten must not keep it out.
+        """
         self._streams.add(call)
-        if call.caller.is_ticket:
-            self._seats[call.caller.room_id, call.caller.participant_id].add(call)
+        holder = _holder(call.caller)
+        if holder is None:
+            return
+        held = self._held[holder]
+        held[call] = None
+        if len(held) > self._allowed(holder):
+            oldest = next(iter(held))
+            del held[oldest]
+            oldest.end(MusterError(Reason.RATE_LIMITED, retry_after=_CROWDED_OUT, detail="too many streams"))
 
     def discard_stream(self, call: Call) -> None:
         """Forget a stream; it is no longer ended from outside."""
         call.closed = True
         self._streams.discard(call)
-        seat = (call.caller.room_id, call.caller.participant_id)
-        if (streams := self._seats.get(seat)) is not None:
-            streams.discard(call)
-            if not streams:
-                del self._seats[seat]
+        holder = _holder(call.caller)
+        if holder is not None and (held := self._held.get(holder)) is not None:
+            held.pop(call, None)
+            if not held:
+                del self._held[holder]
         if self.draining:
             self._note_empty()
 
     def end_seat(self, room_id: str, participant_id: str, minimum_generation: int) -> None:
         """End the seat's streams that were opened with an older ticket than still counts."""
-        for call in tuple(self._seats.get((room_id, participant_id), ())):
+        for call in tuple(self._held.get(("seat", room_id, participant_id), ())):
             if call.caller.generation < minimum_generation:
                 call.end(MusterError(Reason.TICKET_REVOKED))
 
@@ -90,6 +107,18 @@ class OpenCalls:
                 if now - call.write_start_time > self._limits.write_seconds:
                     call.end(MusterError(Reason.UNAVAILABLE, detail="client does not read"))
 
+    def _allowed(self, holder: _Holder) -> int:
+        return self._limits.streams_of_seat if holder[0] == "seat" else self._limits.streams_of_user
+
     def _note_empty(self) -> None:
         if not self._unary and not self._streams:
             self._empty.set()
+
+
+def _holder(caller: Caller) -> _Holder | None:
+    if caller.participant_id:
+        return "seat", caller.room_id, caller.participant_id
+    # A ticket without a seat, as a host's may be, counts for its user; other services are trusted.
+    if caller.is_ticket or caller.kind is CallerKind.USER:
+        return "user", caller.organization_id, caller.subject
+    return None

@@ -32,6 +32,10 @@ class Limits:
     """A connection that does not answer a ping for so long is closed."""
     client_ping_seconds: float = 5.0
     """Clients may ping as often as this, also without a call; faster ones are disconnected."""
+    streams_of_seat: int = 8
+    """So many streams may a seat's ticket have open in one process: some devices, a few streams each."""
+    streams_of_user: int = 32
+    """So many streams may a user have open in one process, besides those of their seats."""
     sweep_seconds: float = 1.0
     """How often running calls are held against these limits."""
 
