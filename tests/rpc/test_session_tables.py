@@ -59,7 +59,6 @@ async def test_the_timers_see_of_other_tables_nothing(house: House) -> None:
         (SessionFilter(course_id="c"), "session_of_course"),
         (SessionFilter(class_id="c"), "session_of_class"),
     ],
-    ids=str,
 )
 async def test_lists_of_many_sessions_go_over_an_index(
     house: House, wanted: SessionFilter, index: str

@@ -58,7 +58,7 @@ async def test_an_identity_providers_token_is_accepted(
         {"nbf": IN_AN_HOUR},
         {"iat": IN_AN_HOUR},
     ],
-    ids=str,
+    # Numbered: two processes that run the tests have to name them alike, and one of these is a time.
 )
 async def test_claims_that_make_no_sense_are_refused(
     authenticator: Authenticator, change: dict[str, Any]
