@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 from google.protobuf.message import DecodeError
@@ -154,6 +155,21 @@ async def test_the_wheel_rings_in_order_and_then_rests() -> None:
     assert rung == ["first", "second", "third"]
     assert wheel._timer is None
     assert not wheel._slots
+
+
+async def test_an_alarm_that_fails_keeps_none_of_its_tick_asleep() -> None:
+    wheel, rung, done = Wheel(tick_seconds=0.01), set[int](), asyncio.Event()
+
+    def ring(number: int) -> None:
+        rung.add(number)
+        if len(rung) == 8:
+            done.set()
+        raise ValueError(number)
+
+    for number in range(8):
+        wheel.after(0.001, partial(ring, number))
+    async with asyncio.timeout(5):
+        await done.wait()
 
 
 async def test_a_closed_wheel_never_rings() -> None:
