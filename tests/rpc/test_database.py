@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from muster_kit.db import Transaction, sweep_events, sweep_requests
+from muster_kit.db import Transaction, sweep_requests
 from muster_kit.db.engine import asyncpg_url
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -13,7 +13,6 @@ from tests.rpc.notes import (
     TABLES,
     NotesService,
     adding,
-    write,
 )
 
 
@@ -89,28 +88,3 @@ async def test_answered_requests_are_kept_for_a_day_and_then_removed(
     assert await service.all("SELECT organization_id FROM notes.request") == [("south",)]
     with pytest.raises(ValueError, match="kept"):
         await sweep_requests(service.writer, TABLES.request, kept=timedelta(hours=23))
-
-
-async def test_old_events_are_removed_from_the_beginning_of_their_rooms(service: NotesService) -> None:
-    room_id, quiet_room_id = await service.new_room(), await service.new_room()
-    commands = service.commands()
-    for i in range(5):
-        await write(commands, room_id, f"note {i}")
-    await write(commands, quiet_room_id, "recent")
-    await service.all(
-        "UPDATE notes.room_event SET create_time = now() - interval '31 days' "
-        "WHERE room_id = :id AND seq <= 3 RETURNING 1",
-        id=room_id,
-    )
-    kept = timedelta(days=30)
-    assert await sweep_events(service.writer, TABLES, kept=kept) == 3
-    assert await sweep_events(service.writer, TABLES, kept=kept) == 0
-    rows = await service.all("SELECT room_id, head_seq, first_seq FROM notes.room_log")
-    assert sorted(rows) == sorted([(room_id, 5, 4), (quiet_room_id, 1, 1)])
-    assert await service.all(
-        "SELECT seq FROM notes.room_event WHERE room_id = :id ORDER BY seq", id=room_id
-    ) == [
-        (4,),
-        (5,),
-    ]
-    await write(commands, room_id, "goes on")

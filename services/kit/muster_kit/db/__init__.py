@@ -11,7 +11,7 @@ from muster_kit.db.group_commit import GroupCommit
 from muster_kit.db.publications import Publisher
 from muster_kit.db.requests import Requests
 from muster_kit.db.room_transaction import RoomTransaction
-from muster_kit.db.sweep import sweep_events, sweep_requests
+from muster_kit.db.sweep import sweep_requests
 from muster_kit.db.tables import RoomTables, request_table, room_tables
 
 __all__ = [
@@ -27,6 +27,5 @@ __all__ = [
     "Transaction",
     "request_table",
     "room_tables",
-    "sweep_events",
     "sweep_requests",
 ]

@@ -57,9 +57,8 @@ _ROOM_TABLES: Final = {
     """,
 }
 
-# Rows come in order of time: a block range index serves the sweeps at no cost a row.
+# Requests come in order of time: a block range index serves their sweep at no cost a row.
 _INDEXES: Final = {
-    "room_event": "CREATE INDEX room_event_create_time ON {schema}.room_event USING brin (create_time)",
     "request": "CREATE INDEX request_create_time ON {schema}.request USING brin (create_time)",
     "deadline": "CREATE INDEX deadline_fire_time ON {schema}.deadline (fire_time)",
 }

@@ -64,7 +64,6 @@ def room_tables(metadata: MetaData, schema: str) -> RoomTables:
             Column("payload", LargeBinary, nullable=False),
             Column("create_time", DateTime(timezone=True), nullable=False),
             PrimaryKeyConstraint("room_id", "seq"),
-            Index("room_event_create_time", "create_time", postgresql_using="brin"),
             schema=schema,
         ),
         request=request_table(metadata, schema),
