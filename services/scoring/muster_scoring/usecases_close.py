@@ -56,7 +56,7 @@ async def submit_drafts(
     for start in range(0, len(drafts), _DRAFTS_A_BATCH):
         batch = [_entry(codec, each, round_, closed) for each in drafts[start : start + _DRAFTS_A_BATCH]]
         for outcome in await ledger.submit(batch):
-            # Those whose ticket was withdrawn meanwhile are left out.
+            # Those who were sent away meanwhile are left out.
             if outcome.verdict is Verdict.ACCEPTED and outcome.standing is not None:
                 journal.add([outcome.standing])
 

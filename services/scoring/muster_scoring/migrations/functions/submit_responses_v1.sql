@@ -3,7 +3,8 @@
 -- Each (round, participant) comes at most once a call; a participant may come with several rounds.
 -- A row is returned for every input, in the order of the inputs. Outcomes:
 --   1 accepted   2 already answered (`stored` has the answer that counts)
---   3 the round is not, or no longer, what the grade was made from   4 the seat's ticket was withdrawn
+--   3 the round is not, or no longer, what the grade was made from
+--   4 the seat's ticket was withdrawn; for drafts: the seat is hidden, who had it was sent away
 -- `seq` orders the changes of a session. One call takes all numbers after `first_seq`, in the order of its
 -- inputs, those of the refused ones included; nobody else gets a number in between.
 -- The standing returned is the participant's after this answer, or the present one when it was refused.
@@ -58,7 +59,8 @@ BEGIN
             coalesce(p.held_count, 0) AS held_before,
             d AS stored,
             CASE
-                WHEN i.generation < p.minimum_generation THEN 4
+                -- The generation guards a ticket; a draft was saved while its ticket counted.
+                WHEN CASE WHEN in_from_draft THEN p.hidden ELSE i.generation < p.minimum_generation END THEN 4
                 WHEN d.round_id IS NOT NULL THEN 2
                 WHEN r.session_id = i.session_id AND r.revision = i.revision AND r.status = 1 THEN 1
                 ELSE 3
