@@ -85,7 +85,8 @@ class Round:
     @property
     def withholds_feedback(self) -> bool:
         """Whether a participant may not know yet what an answer was worth."""
-        return self.is_running and self.rules.feedback is Feedback.ON_CLOSE
+        # What a cancelled round would have been worth is never told.
+        return self.status is not RoundStatus.CLOSED and self.rules.feedback is Feedback.ON_CLOSE
 
     def takes_answers(self, received_time: datetime) -> bool:
         """Whether an answer that arrived then is in time."""
@@ -165,7 +166,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """A stored answer. `total_score` is the participant's sum of points right after it."""
+    """A stored answer. `total_score` is the sum of the participant's points shown right after it."""
 
     round_id: str
     participant_id: str

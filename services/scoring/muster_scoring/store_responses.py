@@ -144,7 +144,7 @@ def _accepted(entry: Entry, row: Row, *, from_draft: bool) -> Response:
         duration=entry.duration,
         submit_time=entry.submit_time,
         from_draft=from_draft,
-        total_score=row["standing"]["score"],
+        total_score=row["standing"]["score"] - row["standing"]["held_score"],
     )
 
 

@@ -155,7 +155,7 @@ BEGIN
         SELECT
             round_id, participant_id, session_id, organization_id, seq, request_id, display_name, answer,
             status, score, base, speed, streak_points, penalty, credit, in_rule_version, duration_ms,
-            submit_time, in_from_draft, (standing).score
+            submit_time, in_from_draft, (standing).score - (standing).held_score
         FROM scored
     ),
     standings AS (
