@@ -88,6 +88,8 @@ def submission(
 ) -> Submission:
     """The answer in a request."""
     message = request.answer
+    # What nobody knows was checked by nobody, and would be kept and sent on.
+    message.DiscardUnknownFields()
     return Submission(
         request_id=request.request_id,
         round_id=request.round_id,

@@ -39,10 +39,14 @@ class Position:
         """Return the position that `encode` made bytes of; ValueError when it did not."""
         if len(place) <= _ORDER.size:
             raise ValueError("too short")
-        score, duration_ms, reached_seq = _ORDER.unpack_from(place)
-        if max(duration_ms, reached_seq) > _LARGEST:
+        score_order, duration_ms, reached_seq = _ORDER.unpack_from(place)
+        score = _SCORE_ZERO - score_order
+        if max(score, duration_ms, reached_seq) > _LARGEST:
             raise ValueError("out of bounds")
-        return cls(_SCORE_ZERO - score, duration_ms, reached_seq, place[_ORDER.size :].decode())
+        entry_id = place[_ORDER.size :].decode()
+        if "\0" in entry_id:
+            raise ValueError("no id")
+        return cls(score, duration_ms, reached_seq, entry_id)
 
 
 def position_of(standing: Standing) -> Position:
