@@ -18,17 +18,19 @@ class SessionCache:
 
     def __init__(self, results: ResultStore) -> None:
         self._results = results
-        self._sessions: OrderedDict[tuple[str, str], tuple[float, Session | None]] = OrderedDict()
+        self._sessions: OrderedDict[tuple[str, str], tuple[float, Session]] = OrderedDict()
         self._flights = Singleflight()
 
     async def get(self, organization_id: str, session_id: str) -> Session | None:
         """Return the session; None when the organization has none of that id."""
         key = (organization_id, session_id)
-        read_at, session = self._sessions.get(key, (0.0, None))
         now = asyncio.get_running_loop().time()
-        if read_at and now - read_at < _FRESH_SECONDS:
-            return session
+        if (cached := self._sessions.get(key)) is not None and now - cached[0] < _FRESH_SECONDS:
+            return cached[1]
         session = await self._flights.run(key, lambda: self._results.session(organization_id, session_id))
+        if session is None:
+            # Not kept: it may be made the moment after, and whoever made it must find it.
+            return None
         self._sessions[key] = (now, session)
         self._sessions.move_to_end(key)
         if len(self._sessions) > _CAPACITY:
