@@ -20,9 +20,9 @@ WRONG = "ZZZZZZ"
 
 @pytest.fixture(scope="module")
 async def strict_house(stores: TestStores, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
-    """A house that takes 3 wrong guesses of a user, 8 of an address, 20 of all."""
+    """A house that takes 3 wrong guesses of a user, 20 of all."""
     directory = tmp_path_factory.mktemp("strict")
-    limits = {"guesses_per_user": 3, "guesses_per_address": 8, "guesses_per_minute": 20}
+    limits = {"guesses_per_user": 3, "guesses_per_minute": 20}
     async with open_house(stores, directory, **limits) as house:
         yield house
 
@@ -80,18 +80,6 @@ async def test_a_user_who_guesses_too_often_has_to_wait(strict_house: House) -> 
         assert error.retry_after is not None
         assert 0 < error.retry_after.total_seconds() <= 600
     await lesson.join("ana")
-
-
-async def test_an_address_from_which_too_many_guess_has_to_wait(strict_house: House) -> None:
-    lesson = await new_lesson(strict_house)
-    await lesson.open()
-    for number in range(8):
-        assert await reason_of(lesson.join(f"eve-{number}", code=WRONG)) is Reason.JOIN_REFUSED
-    assert await reason_of(lesson.join("ana")) is Reason.RATE_LIMITED
-    # Of an organization: others are not kept out by it.
-    other = await new_lesson(strict_house)
-    await other.open()
-    await other.join("ana")
 
 
 async def test_an_organization_in_which_too_many_guess_has_to_wait(

@@ -88,13 +88,13 @@ class SessionApp:
         revocations = Revocations(stores.redis, ticket_lifetime=settings.ticket_lifetime)
         tickets = Tickets(signer, revocations, settings.ticket_lifetime)
         directory = PostgresDirectory(stores.database, stores.writer_database)
-        guesses = PostgresGuesses(stores.database, stores.writer_database, service_settings.guess_limits)
+        self._guesses = PostgresGuesses(stores.database, service_settings.guess_limits)
         scoring = ScoringClient(stores.scoring, stores.tokens)
         self._parts = parts = Parts(
             commands=self._commands,
             directory=directory,
             transitions=Transitions(self._commands, directory, scoring, _ENCODE),
-            code_desk=CodeDesk(directory, guesses, self._keys),
+            code_desk=CodeDesk(self._guesses, self._keys),
             keys=self._keys,
             tickets=tickets,
             hub=self._hub,
@@ -111,6 +111,7 @@ class SessionApp:
     async def start(self) -> None:
         """Start listening to Redis, and firing deadlines."""
         self._exits.push_async_callback(self._stores.close)
+        self._exits.push_async_callback(self._guesses.close)
         self._exits.callback(self._keys.close)
         try:
             await self._clock.calibrate()

@@ -44,15 +44,22 @@ class JoinKeys:
         """Return what to store of a key; RATE_LIMITED when too many wait already."""
         return await self._in_thread(self._hasher.hash, key)
 
+    def remembers(self, key_hash: str, key: str) -> bool:
+        """Tell whether the key is known to be the one, without a verification."""
+        digest = self._digest(key_hash, key)
+        if digest in self._fitted:
+            self._fitted.move_to_end(digest)
+            return True
+        return False
+
     async def verify(self, key_hash: str, key: str) -> bool:
         """Tell whether the key is the one; an empty hash fits none, after just as long a time.
 
         RATE_LIMITED when too many wait already.
         """
-        digest = hmac.digest(self._secret, f"{key_hash}\0{key}".encode(), hashlib.sha256)
-        if digest in self._fitted:
-            self._fitted.move_to_end(digest)
+        if self.remembers(key_hash, key):
             return True
+        digest = self._digest(key_hash, key)
         running = self._running.get(digest)
         if running is None:
             running = self._running[digest] = asyncio.ensure_future(self._verify(key_hash, key, digest))
@@ -63,6 +70,9 @@ class JoinKeys:
     def close(self) -> None:
         """End the threads, once what they do is done."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _digest(self, key_hash: str, key: str) -> bytes:
+        return hmac.digest(self._secret, f"{key_hash}\0{key}".encode(), hashlib.sha256)
 
     async def _verify(self, key_hash: str, key: str, digest: bytes) -> bool:
         if not key_hash and not self._nobodys_hash:

@@ -5,6 +5,7 @@ from functools import partial
 
 from google.protobuf.message import Message
 from muster.session.v1 import session_service_pb2 as pb
+from muster_kit.db.idempotency import claim_of
 from muster_kit.errors import MusterError, Reason
 from muster_kit.rpc.call import Call
 
@@ -20,6 +21,7 @@ from muster_session.model import Participant, ParticipantStatus, Session
 from muster_session.paging import Pages
 from muster_session.parts import Parts
 from muster_session.store import Room
+from muster_session.store_directory import EarlierAnswer
 from muster_session.usecases_access import entered_session
 from muster_session.usecases_participants import (
     Joined,
@@ -42,7 +44,10 @@ class ParticipantCalls:
     async def JoinSession(self, request: pb.JoinSessionRequest, call: Call) -> pb.JoinSessionResponse:
         """Take a seat, or come back to it; hosts get a ticket without a seat."""
         caller = call.caller
-        session, proof = await self._target(request, call)
+        found = await self._find(request, call)
+        if isinstance(found, EarlierAnswer):
+            return await self._answered(request, call, found)
+        session, proof = found
         is_host = session.host_user_id == caller.subject or not proof.join_code
         if is_host and is_staff(caller, session):
             ticket = self._parts.tickets.for_host(session.session_id, caller)
@@ -126,15 +131,37 @@ class ParticipantCalls:
             next_page_token=pages.token(last.join_time, last.participant_id) if last else "",
         )
 
-    async def _target(self, request: pb.JoinSessionRequest, call: Call) -> tuple[Session, Proof]:
+    async def _find(
+        self, request: pb.JoinSessionRequest, call: Call
+    ) -> tuple[Session, Proof] | EarlierAnswer:
         parts, caller = self._parts, call.caller
         if request.HasField("session_id"):
-            found = await parts.directory.find(caller.organization_id, request.session_id)
-            if found is None:
+            session = await parts.directory.find(caller.organization_id, request.session_id)
+            if session is None:
                 raise MusterError(Reason.NOT_FOUND)
-            return found, Proof()
-        session = await parts.code_desk.admit(caller, call.peer_address, request.join_code, request.key)
-        return session, Proof(session.join_code, session.key_hash)
+            return session, Proof()
+        found = await parts.code_desk.admit(
+            caller,
+            call.peer_address,
+            request.join_code,
+            key=request.key,
+            request=claim_of(caller, without_key(request)),
+        )
+        if isinstance(found, EarlierAnswer):
+            return found
+        return found, Proof(found.join_code, found.key_hash)
+
+    async def _answered(
+        self, request: pb.JoinSessionRequest, call: Call, earlier: EarlierAnswer
+    ) -> pb.JoinSessionResponse:
+        if earlier.method != request.DESCRIPTOR.full_name:
+            raise MusterError(Reason.REQUEST_ID_REUSED)
+        response = pb.JoinSessionResponse.FromString(earlier.response)
+        session_id = response.session.session_id
+        claim = claim_of(call.caller, without_key(request), room_id=session_id)
+        if claim is None or claim.fingerprint != earlier.fingerprint:
+            raise MusterError(Reason.REQUEST_ID_REUSED)
+        return self._with_ticket(response, await self._kept_seat(call, session_id), call)
 
     async def _take_seat(
         self, request: pb.JoinSessionRequest, call: Call, session: Session, proof: Proof
@@ -157,10 +184,14 @@ class ParticipantCalls:
         answer = await parts.commands.run(
             caller, session.session_id, use_case, request=without_key(request), encode=_joined_message
         )
-        response = pb.JoinSessionResponse.FromString(answer)
-        # The stored answer has no ticket: it would be stale when it is given again.
         seat = taken[0] if taken else await self._kept_seat(call, session.session_id)
-        response.ticket.CopyFrom(parts.tickets.for_seat(seat, caller))
+        return self._with_ticket(pb.JoinSessionResponse.FromString(answer), seat, call)
+
+    def _with_ticket(
+        self, response: pb.JoinSessionResponse, seat: Participant, call: Call
+    ) -> pb.JoinSessionResponse:
+        # What is stored has none: it would be stale when it is given again.
+        response.ticket.CopyFrom(self._parts.tickets.for_seat(seat, call.caller))
         return response
 
     async def _kept_seat(self, call: Call, session_id: str) -> Participant:

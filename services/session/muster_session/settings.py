@@ -18,8 +18,9 @@ class GuessLimits:
 
     @property
     def per_day(self) -> int:
-        """Return the most guesses one organization's callers have in a day."""
-        return self.per_minute * 24 * 60
+        """Return the most wrong guesses one organization's callers have in any 24 hours."""
+        # That many touch one minute more than they hold.
+        return self.per_minute * (24 * 60 + 1)
 
 
 class SessionServiceSettings(BaseSettings):
@@ -36,7 +37,10 @@ class SessionServiceSettings(BaseSettings):
         10, ge=1, description="Wrong join codes or keys a user may try in a window before having to wait."
     )
     guesses_per_address: int = Field(
-        60, ge=1, description="Wrong join codes or keys that may come from an IP address in a window."
+        600,
+        ge=1,
+        description="Wrong join codes or keys that may come from an IP address, or an IPv6 network of 64 "
+        "bits, in a window; then those who made several themselves have to wait.",
     )
     guesses_per_minute: int = Field(
         600, ge=1, description="Wrong join codes or keys that may come from an organization in a minute."

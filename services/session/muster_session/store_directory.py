@@ -1,10 +1,13 @@
 """What the use cases look up beside a session's transaction, and how they count wrong guesses."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
+from muster_kit.db.idempotency import Claim
+
+from muster_session.guessing import Guesser
 from muster_session.model import Participant, ParticipantStatus, Session, Status, StatusChange
 from muster_session.model_blocks import Block, Transition
 
@@ -50,10 +53,6 @@ class Directory(Protocol):
         """Return a session and the seat of the user, or with the id, if there is one."""
         ...
 
-    async def find_by_code(self, organization_id: str, join_code: str) -> Session | None:
-        """Return the live session with the code, or None."""
-        ...
-
     async def find_transition(self, organization_id: str, transition_id: str) -> Transition | None:
         """Return a move that was begun, or None."""
         ...
@@ -97,13 +96,52 @@ class Directory(Protocol):
         ...
 
 
-class GuessLimiter(Protocol):
-    """Counts failed guesses at codes and keys, in all processes together."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guess:
+    """A code that somebody gives, and the request they give it in if that has a `request_id`."""
 
-    async def wait(self, organization_id: str, user_id: str, address: str) -> timedelta | None:
-        """Return how long the caller has to wait before guessing again; None when they may."""
+    organization_id: str
+    guesser: Guesser
+    join_code: str
+    request: Claim | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierAnswer:
+    """What a request with the same `request_id` was answered; it may have asked for something else."""
+
+    method: str
+    fingerprint: bytes
+    response: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """A guess of which the judge cannot tell yet: it counts as wrong until it is forgiven."""
+
+    session: Session | None
+    guess_time: datetime
+
+
+Judge = Callable[[Session | None], bool | None]
+"""Tells whether a guess is right, given the session with the code; None when it takes longer to tell."""
+
+
+class Guesses(Protocol):
+    """Looks up codes for callers who may be guessing, and counts wrong guesses, in all processes.
+
+    The guesses of an organization are judged one after the other: however many come at once,
+    neither the right nor the wrong ones pass a limit. What is wrong is counted also when the caller
+    does not wait to hear of it.
+    """
+
+    async def make(self, guess: Guess, judge: Judge) -> Session | EarlierAnswer | Undecided:
+        """Return the session with the code, if the guess is right; MusterError: JOIN_REFUSED, RATE_LIMITED.
+
+        A request that was answered before is no guess.
+        """
         ...
 
-    async def failed(self, organization_id: str, user_id: str, address: str) -> None:
-        """Count a failed guess."""
+    async def forgive(self, guess: Guess, undecided: Undecided) -> None:
+        """Take back that a guess counts, which turned out to be right."""
         ...

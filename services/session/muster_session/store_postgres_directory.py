@@ -75,15 +75,6 @@ class PostgresDirectory:
             row = held.one_or_none()
         return session_of(session), None if row is None else seat_of(row)
 
-    async def find_by_code(self, organization_id: str, join_code: str) -> Session | None:
-        """Return the live session with the code."""
-        query = (
-            select(SESSION)
-            .join(JOIN_CODE, JOIN_CODE.c.session_id == SESSION.c.session_id)
-            .where(JOIN_CODE.c.join_code == join_code, JOIN_CODE.c.organization_id == organization_id)
-        )
-        return await self._session(organization_id, query)
-
     async def find_transition(self, organization_id: str, transition_id: str) -> Transition | None:
         """Return a move, under way or done."""
         move = TRANSITION.c
