@@ -229,7 +229,11 @@ UPDATE_SEAT: Final = """
     ) VALUES (:session_id, :participant_id, :organization_id, :minimum_generation, :hidden, :seq)
     ON CONFLICT (session_id, participant_id) DO UPDATE SET
         minimum_generation = greatest(p.minimum_generation, excluded.minimum_generation),
-        hidden = excluded.hidden,
+        hidden = CASE
+            -- Older news may come late.
+            WHEN excluded.minimum_generation >= p.minimum_generation THEN excluded.hidden
+            ELSE p.hidden
+        END,
         version = excluded.version
     RETURNING p.*
 """
