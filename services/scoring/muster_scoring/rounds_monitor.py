@@ -4,7 +4,7 @@ from typing import Final
 
 from muster_kit.errors import MusterError
 
-from muster_scoring.model import Response, Round, RoundStats
+from muster_scoring.model import Response, Round, RoundStats, RoundStatus
 from muster_scoring.store import ResultStore
 from muster_scoring.views_rounds import RoundsState, RoundsView
 
@@ -45,7 +45,7 @@ class RoundsMonitor:
             # What is shown is a moment old; the next check of the session's head comes soon.
             return None
         self._stats |= {stats.round_id: stats for stats in changed}
-        self._recent = [*self._recent, *arrived][-_RECENT:]
+        self._recent = [each for each in [*self._recent, *arrived] if self._counts(each[1])][-_RECENT:]
         state = RoundsState(
             stats=dict(self._stats),
             changed_round_ids=[stats.round_id for stats in changed],
@@ -55,3 +55,7 @@ class RoundsMonitor:
         previous_version = self._view.version if self._view else None
         self._view = RoundsView(version, state, previous_version=previous_version)
         return self._view
+
+    def _counts(self, round_: Round) -> bool:
+        """Whether answers of a round are shown; `round_` is as it was when they arrived."""
+        return self._stats[round_.round_id].status is not RoundStatus.CANCELLED
