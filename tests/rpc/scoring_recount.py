@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from muster.scoring.v1 import answer_pb2
-from muster_scoring.convert_answers import answer_from_proto
+from muster_scoring.convert import Codec
 from muster_scoring.grading import answer_tokens
 
 from tests.rpc.scoring_game import Game
@@ -55,7 +54,7 @@ async def recount(game: Game) -> Recount:
         session=_counts([answer for found in by_round.values() for answer in found]),
         participant_count=len(by_participant),
         round_count=len(counted),
-        rounds={each["round_id"]: _round(by_round[each["round_id"]]) for each in rounds},
+        rounds={each["round_id"]: _round(each, by_round[each["round_id"]]) for each in rounds},
         participants={name: _standing(own, counted) for name, own in by_participant.items()},
     )
 
@@ -116,10 +115,12 @@ def _counts(answers: Sequence[Any]) -> Counts:
     )
 
 
-def _round(answers: Sequence[Any]) -> tuple[Counts, Mapping[str, int]]:
+def _round(round_: Any, answers: Sequence[Any]) -> tuple[Counts, Mapping[str, int]]:
     tokens: Counter[str] = Counter()
+    codec = Codec()
+    key = codec.read_key(round_["answer_key"])
     for answer in answers:
-        tokens.update(answer_tokens(answer_from_proto(answer_pb2.Answer.FromString(answer["answer"]))))
+        tokens.update(answer_tokens(key, codec.read_answer(answer["answer"])))
     return _counts(answers), dict(tokens)
 
 

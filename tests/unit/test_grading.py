@@ -237,6 +237,9 @@ def test_polls_and_open_texts_are_taken_without_a_grade() -> None:
     assert is_graded(TrueFalseKey(True))
 
 
+_BLANKS = BlanksKey({"x": BlankKey((AcceptedText("Foo", 1),), case_sensitive=False)})
+
+
 @pytest.mark.parametrize(
     ("answer", "tokens"),
     [
@@ -251,4 +254,11 @@ def test_polls_and_open_texts_are_taken_without_a_grade() -> None:
     ],
 )
 def test_the_distribution_counts_answers_by_token(answer: Answer, tokens: list[str]) -> None:
-    assert answer_tokens(answer) == tokens
+    assert answer_tokens(_BLANKS, answer) == tokens
+
+
+def test_blanks_are_counted_in_the_form_they_are_graded_in_and_whole() -> None:
+    exact = BlanksKey({"x": BlankKey((AcceptedText("Foo", 1),), case_sensitive=True)})
+    assert answer_tokens(exact, BlanksAnswer({"x": " Foo  BAR "})) == ["x=Foo BAR"]
+    long = "y" * 200
+    assert answer_tokens(_BLANKS, BlanksAnswer({"x": long + "1"})) == [f"x={long}1"]

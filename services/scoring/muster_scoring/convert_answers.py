@@ -30,7 +30,7 @@ from muster_scoring.model_answers import (
     TrueFalseAnswer,
     TrueFalseKey,
 )
-from muster_scoring.points import Feedback, PartialCredit, ScoreParts, ScoringRules
+from muster_scoring.points import Feedback, PartialCredit, ScoringRules
 
 _ANSWERS: Final[Mapping[str, Callable[[Any], Answer]]] = {
     "choices": lambda part: ChoiceAnswer(tuple(part.choice_ids)),
@@ -98,18 +98,6 @@ def rules_from_proto(message: rules_pb2.ScoringRules) -> ScoringRules:
         ),
         multiplier=message.multiplier or 1,
         feedback=(Feedback.ON_CLOSE if message.feedback == rules_pb2.FEEDBACK_ON_CLOSE else Feedback.AT_ONCE),
-    )
-
-
-def parts_to_proto(parts: ScoreParts) -> rules_pb2.ScoreParts:
-    """The parts of a score as the contract has them."""
-    return rules_pb2.ScoreParts(
-        base=parts.base,
-        speed=parts.speed,
-        streak=parts.streak,
-        penalty=parts.penalty,
-        credit=parts.credit,
-        rule_version=parts.rule_version,
     )
 
 

@@ -36,7 +36,6 @@ _EXACT: Final = 1e-9
 """Credits within this of 0 or 1 are 0 or 1: sums of thirds are not exact in binary."""
 
 _UNGRADED: Final = Grade(ResponseStatus.SUBMITTED, 0.0)
-_TOKEN_LENGTH: Final = 100
 
 
 def grade(key: AnswerKey, answer: Answer) -> Grade:
@@ -70,11 +69,12 @@ def normalize_text(text: str, *, case_sensitive: bool) -> str:
     return folded if case_sensitive else unicodedata.normalize("NFKC", folded.casefold())
 
 
-def answer_tokens(answer: Answer) -> list[str]:
+def answer_tokens(key: AnswerKey, answer: Answer) -> list[str]:
     """What the answer distribution counts; open texts count nothing.
 
     Choices count by id, true or false by word, pairs and placements as `left=right`, blanks as
-    `blank=text`, orders as all ids with commas, numbers in their shortest form.
+    `blank=text` in the form in which they are graded, orders as all ids with commas, numbers in their
+    shortest form. `answer` is one that `grade` takes.
     """
     match answer:
         case ChoiceAnswer(choice_ids):
@@ -82,8 +82,9 @@ def answer_tokens(answer: Answer) -> list[str]:
         case TrueFalseAnswer(value):
             return ["true" if value else "false"]
         case BlanksAnswer(texts):
+            blanks = key.blanks if isinstance(key, BlanksKey) else {}
             return [
-                f"{blank}={normalize_text(text, case_sensitive=False)}"[:_TOKEN_LENGTH]
+                f"{blank}={normalize_text(text, case_sensitive=blanks[blank].case_sensitive)}"
                 for blank, text in texts.items()
             ]
         case PairsAnswer(pairs):

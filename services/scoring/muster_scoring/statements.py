@@ -281,10 +281,6 @@ NEWEST_RESPONSES: Final = """
     LIMIT :limit
 """
 
-STANDING: Final = """
-    SELECT * FROM scoring.participant WHERE session_id = :session_id AND participant_id = :participant_id
-"""
-
 STANDINGS: Final = """
     SELECT s.seq, p.*
     FROM scoring.session AS s

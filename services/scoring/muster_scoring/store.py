@@ -192,10 +192,6 @@ class ResultStore(Protocol):
         """Return a participant's answer to a round."""
         ...
 
-    async def standing(self, organization_id: str, session_id: str, participant_id: str) -> Standing | None:
-        """Return where a participant stands."""
-        ...
-
     async def stats(
         self, organization_id: str, session_id: str, *, after_seq: int = 0, round_id: str = ""
     ) -> Sequence[RoundStats]:

@@ -74,13 +74,6 @@ class PostgresResults:
         )
         return response_of(rows[0]) if rows else None
 
-    async def standing(self, organization_id: str, session_id: str, participant_id: str) -> Standing | None:
-        """Return where a participant stands."""
-        rows = await self._read(
-            organization_id, statements.STANDING, session_id=session_id, participant_id=participant_id
-        )
-        return standing_of(rows[0]) if rows else None
-
     async def stats(
         self, organization_id: str, session_id: str, *, after_seq: int = 0, round_id: str = ""
     ) -> Sequence[RoundStats]:

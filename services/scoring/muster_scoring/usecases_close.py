@@ -78,7 +78,7 @@ def _entry(codec: AnswerCodec, draft: SavedDraft, round_: Round, closed: Round) 
         round=round_,
         request_id="",
         answer=draft.answer,
-        tokens=answer_tokens(answer),
+        tokens=answer_tokens(round_.key, answer),
         grade=graded,
         parts=replace(parts, speed=0),
         duration=elapsed,

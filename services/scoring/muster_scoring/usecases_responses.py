@@ -232,7 +232,7 @@ def _entry(attempt: Attempt, round_: Round) -> Entry:
         round=round_,
         request_id=submission.request_id,
         answer=submission.packed,
-        tokens=answer_tokens(submission.answer),
+        tokens=answer_tokens(round_.key, submission.answer),
         grade=graded,
         # What the streak is worth is known where the streak is kept.
         parts=score(graded, round_.rules, elapsed=elapsed, limit=round_.time_limit, streak=0),
