@@ -26,7 +26,8 @@ async def test_recent_answers_are_those_of_rounds_that_count(scoring: Scoring) -
     async def whole_view() -> rpc.RoundsView:
         request = rpc.WatchRoundsRequest(session_id=game.session_id, replay_only=True)
         (frame,) = [frame async for frame in scoring.rounds.WatchRounds(request, metadata=game.host)]
-        return frame.view
+        view: rpc.RoundsView = frame.view
+        return view
 
     # One who stays, so that what was read is kept.
     staying = scoring.rounds.WatchRounds(
