@@ -127,7 +127,7 @@ async def test_a_move_whose_process_died_is_finished_by_another(
     trouble = own_house.gate.troubles[MOVES[rpc]] = Trouble(release=asyncio.Event())
     async with house_over(stores, own_house.urls, own_house.directory) as dying:
         dying.gate.troubles[MOVES[rpc]] = trouble
-        dying.apps["session"]._firing.cancel()
+        await dying.apps["session"]._deadlines.drain()
         there = Lesson(dying, lesson.organization, lesson.host, lesson.session_id, lesson.block_ids)
         call = asyncio.ensure_future(make(there, rpc))
         # Between the two transactions: the intent is stored, and scoring has not heard of it.
