@@ -131,4 +131,5 @@ async def test_what_is_not_a_revocation_is_ignored(redis: Redis) -> None:
                 await redis.publish(CHANNEL, nonsense)
             await Revocations(redis).revoke("room", "seat", 1)
             assert await heard.next() == ("room", "seat", 1)
-    assert len([entry for entry in log if entry["event"] == "revocation_not_understood"]) == 5
+    # Other servers of this process may hear them, and say so, as well.
+    assert len([entry for entry in log if entry["event"] == "revocation_not_understood"]) >= 5
