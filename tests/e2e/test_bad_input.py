@@ -28,6 +28,8 @@ METHODS = {name(method): method for method in methods()}
 UNARY = {key: m for key, m in METHODS.items() if not (m.client_streaming or m.server_streaming)}
 NOISES = 40
 AT_ONCE = 32
+# One seat has no more than eight streams open; the oldest ends otherwise.
+STREAMS_AT_ONCE = 4
 YEAR_9999 = Timestamp(seconds=253_370_764_800)
 FAULTS = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL, grpc.StatusCode.DATA_LOSS}
 
@@ -55,7 +57,7 @@ def test_every_kind_of_rule_in_the_contracts_is_broken() -> None:
 async def test_a_broken_rule_is_answered_with_the_field(
     client: Client, room: StagedRoom, method: MethodDescriptor
 ) -> None:
-    metadata, turns = _allowed(method, room), asyncio.Semaphore(AT_ONCE)
+    metadata, turns = _allowed(method, room), _turns(method)
 
     async def named(path: str, request: Message) -> str:
         async with turns:
@@ -80,7 +82,7 @@ async def test_a_broken_rule_is_answered_with_the_field(
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 async def test_no_value_is_too_much(client: Client, room: StagedRoom, method: MethodDescriptor) -> None:
-    metadata, turns = _allowed(method, room), asyncio.Semaphore(AT_ONCE)
+    metadata, turns = _allowed(method, room), _turns(method)
 
     async def answered(what: str, request: Message) -> None:
         async with turns:
@@ -216,3 +218,8 @@ def _seen(outcome: Outcome) -> tuple[object, ...]:
         tuple(failure.initial_metadata() or ()),
         tuple(failure.trailing_metadata() or ()),
     )
+
+
+def _turns(method: MethodDescriptor) -> asyncio.Semaphore:
+    streams = method.client_streaming or method.server_streaming
+    return asyncio.Semaphore(STREAMS_AT_ONCE if streams else AT_ONCE)
