@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import grpc
 import pytest
 from muster.scoring.v1 import answer_pb2
+from muster.scoring.v1 import board_service_pb2 as boards_pb
 from muster.scoring.v1 import round_service_pb2 as rounds_pb
 from muster.session.v1 import session_pb2
 from muster_kit.errors import Reason
@@ -118,6 +119,30 @@ async def test_who_was_kicked_may_come_back_with_the_code_to_the_same_seat(house
         return [seat.hidden for seat in house.gate.asked("UpdateSeat", lesson.session_id)]
 
     await until(lambda: told()[-1:] == [False])
+
+
+async def test_late_word_of_a_kick_does_not_hide_who_has_come_back(house: House) -> None:
+    lesson = await open_lesson(house)
+    ana = await lesson.join("ana")
+    await lesson.call("StartSession")
+    block = (await lesson.block_call("ActivateBlock")).block
+    answer = rounds_pb.SubmitResponseRequest(
+        round_id=block.round_id, answer=answer_pb2.Answer(true_false=answer_pb2.TrueFalseAnswer(value=True))
+    )
+    await house.rounds.SubmitResponse(answer, metadata=ana.ticket)
+    await kick(lesson, ana)
+    await until(lambda: bool(house.gate.asked("UpdateSeat", lesson.session_id)))
+    again = await lesson.join("ana")
+    await until(lambda: len(house.gate.asked("UpdateSeat", lesson.session_id)) == 2)
+    late, newest = house.gate.asked("UpdateSeat", lesson.session_id)
+    assert (late.hidden, newest.hidden) == (True, False)
+    assert late.minimum_generation < newest.minimum_generation
+    for word in (newest, late):
+        await house.rounds.UpdateSeat(word, metadata=house.service())
+    board = await house.boards.ListEntries(
+        boards_pb.ListEntriesRequest(board_id=lesson.session_id), metadata=again.ticket
+    )
+    assert [entry.entry_id for entry in board.entries] == [ana.id]
 
 
 async def test_who_was_banned_stays_out_until_the_ban_is_lifted(house: House) -> None:

@@ -176,7 +176,8 @@ class StatusChange:
 class Participant:
     """Someone's seat, kept over leaving and coming back.
 
-    `generation` grows whenever tickets given before must no longer count.
+    `generation` grows whenever tickets given before must no longer count, and whenever the board is
+    to leave the seat out or to show it again: of two news about a seat the one of the higher holds.
     """
 
     participant_id: str
@@ -211,6 +212,8 @@ class Participant:
             status=ParticipantStatus.JOINED,
             leave_time=None,
             display_name=display_name or self.display_name,
+            # Scoring goes by the generation: word that the seat is hidden may still be on its way.
+            generation=self.generation + self.is_hidden,
         )
 
     def gone(self, status: ParticipantStatus, now: datetime) -> "Participant":

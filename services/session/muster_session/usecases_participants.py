@@ -125,7 +125,6 @@ async def lift_ban(room: Room, caller: Caller, participant_id: str, *, reason: s
     seat = await room.seats.get(participant_id)
     if seat.status is not ParticipantStatus.BANNED:
         raise MusterError(Reason.PARTICIPANT_STATUS, detail="is not banned")
-    # Scoring goes by the generation: of two news about a seat the newer holds.
     lifted = replace(seat, status=ParticipantStatus.LEFT, generation=seat.generation + 1)
     await room.seats.save(lifted, reason=reason, changed_by_user_id=caller.subject)
     await room.set_deadline(SEAT_DEADLINE + participant_id, room.now)
