@@ -47,6 +47,7 @@ class RedisBoards:
         self._load = _Script("load")
         self._page = _Script("page")
         self._around = _Script("around")
+        self._remove = _Script("remove")
 
     async def apply(self, changes: Sequence[BoardChanges]) -> Sequence[Applied | None]:
         """Put changes of several boards in, and tell whoever watches them, in one round trip."""
@@ -75,6 +76,10 @@ class RedisBoards:
     async def around(self, board_id: str, entry_id: str, *, radius: int) -> Page | None:
         """Return an entry with its neighbours; no lines when it is not on the board."""
         return _page(await self._run(self._around, [*_keys(board_id), entry_id, radius]))
+
+    async def remove(self, board_id: str) -> None:
+        """Remove a board, and have whoever watches it look what became of its session."""
+        await self._run(self._remove, self._head(board_id, b""))
 
     def _apply_command(self, changes: BoardChanges) -> list[_Argument]:
         # The message goes out as it is, and the script reads it as well: it is sent once.
