@@ -29,6 +29,7 @@ from muster_scoring.policy import POLICY
 from muster_scoring.round_cache import RoundCache
 from muster_scoring.servicer_boards import BoardServicer
 from muster_scoring.servicer_rounds import RoundServicer
+from muster_scoring.session_boards import SessionBoards, SessionSource
 from muster_scoring.session_cache import SessionCache
 from muster_scoring.store_postgres import PostgresLedger
 from muster_scoring.store_redis import RedisBoards
@@ -70,8 +71,10 @@ class ScoringApp:
         self._sessions = SessionCache(results)
         doors, rounds = Doors(self._sessions), RoundCache(results)
         index = RedisBoards(stores.index_redis, schema=SCHEMA)
-        self._keeper = BoardKeeper(index, results, self._sessions, pack=pack_entry)
-        self._responses = Responses(stores.responses, results, rounds, self._keeper, self._clock)
+        source = SessionSource(results, self._sessions, pack=pack_entry)
+        self._keeper = BoardKeeper(index, source)
+        session_boards = SessionBoards(self._keeper, source)
+        self._responses = Responses(stores.responses, results, rounds, session_boards, self._clock)
         self._drafts = Drafts(stores.responses, rounds, self._clock)
         self._watches = Watches(self._hub, self._keeper, results, doors)
 
@@ -79,7 +82,7 @@ class ScoringApp:
             return PostgresLedger(transaction, codec)
 
         round_servicer = RoundServicer(
-            rounds=Rounds(Requests(stores.database, _REQUEST), self._keeper, codec, bind=bind),
+            rounds=Rounds(Requests(stores.database, _REQUEST), session_boards, codec, bind=bind),
             responses=self._responses,
             drafts=self._drafts,
             results=Results(results, rounds, doors),

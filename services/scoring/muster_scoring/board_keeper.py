@@ -1,7 +1,7 @@
-"""Keeps the boards in the index in step with the store: applies, loads, and mends what was lost."""
+"""Keeps the boards in the index in step with their source: applies, loads, and mends what was lost."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
@@ -9,11 +9,8 @@ import structlog
 from muster_kit.errors import MusterError, Reason
 from muster_kit.streams.background import Background, Singleflight
 
-from muster_scoring.model import Changes, Seat, Standing
-from muster_scoring.model_board import BoardChanges, Line, Position, position_of
-from muster_scoring.session_cache import SessionCache
-from muster_scoring.store import ResultStore
-from muster_scoring.store_boards import BoardIndex, Page, RankChange, RankedStandings
+from muster_scoring.model_board import Line, Position
+from muster_scoring.store_boards import BoardIndex, BoardSource, Commit, Page, RankChange
 
 T = TypeVar("T")
 
@@ -29,6 +26,7 @@ _LINES_A_CALL: Final = 500
 """The index does nothing else while it takes a call."""
 
 _UNRANKED: Final = RankChange(0, 0)
+_EMPTY: Final = Page(0, 0, 0, ())
 
 
 @dataclass(slots=True)
@@ -41,64 +39,48 @@ class _Doubt:
 
 
 class BoardKeeper:
-    """Boards of sessions: fast from the index, right from the store whenever the index is not.
+    """Boards of one source: fast from the index, right from the source whenever the index is not.
 
-    The store is the truth and always first. What fails in the index is never an error of whoever
+    The source is the truth and always first. What fails in the index is never an error of whoever
     caused the change: ranks are unknown then, and the board is loaded anew as soon as that is possible.
     """
 
-    def __init__(
-        self,
-        index: BoardIndex,
-        results: ResultStore,
-        sessions: SessionCache,
-        *,
-        pack: Callable[[Standing], bytes],
-    ) -> None:
-        """`pack` makes the contract's entry of a standing, without a rank."""
+    def __init__(self, index: BoardIndex, source: BoardSource) -> None:
         self._index = index
-        self._results = results
-        self._sessions = sessions
-        self._pack = pack
+        self._source = source
         self._background = Background()
         self._loads = Singleflight()
         self._doubts: dict[str, _Doubt] = {}
         self._mending: asyncio.Task[None] | None = None
         self._away_until = 0.0
 
-    def line_of(self, standing: Standing) -> Line:
-        """Return a standing's line on the board."""
-        if not standing.is_on_board:
-            return Line(standing.participant_id, standing.version, b"", b"")
-        place = position_of(standing).encode()
-        return Line(standing.participant_id, standing.version, place, self._pack(standing))
+    @property
+    def source(self) -> BoardSource:
+        """The truth of these boards."""
+        return self._source
 
-    async def apply(self, changes: Sequence[Changes]) -> list[Sequence[RankChange]]:
-        """Put committed changes on their boards, and return the ranks of their standings; never fails."""
-        boards = [
-            BoardChanges(
-                each.session_id, each.first_seq, each.last_seq, tuple(map(self.line_of, each.standings))
-            )
-            for each in changes
-        ]
-        applied = await self._ask(lambda: self._index.apply(boards))
+    async def apply(self, commits: Sequence[Commit]) -> list[Sequence[RankChange]]:
+        """Put committed changes on their boards, and return the ranks of their lines; never fails."""
+        applied = await self._ask(lambda: self._index.apply([commit.changes for commit in commits]))
         ranks: list[Sequence[RankChange]] = []
-        for each, result in zip(changes, applied or [None] * len(changes), strict=True):
-            if result is None or result.done_seq < each.last_seq:
-                self._doubt(each.session_id, each.organization_id, each.last_seq)
-            ranks.append(result.ranks if result else [_UNRANKED] * len(each.standings))
+        for commit, result in zip(commits, applied or [None] * len(commits), strict=True):
+            changes = commit.changes
+            if result is None or result.done_seq < changes.last_seq:
+                self._doubt(changes.board_id, commit.organization_id, changes.last_seq)
+            ranks.append(result.ranks if result else [_UNRANKED] * len(changes.lines))
         return ranks
 
-    async def apply_one(self, changes: Changes) -> None:
+    async def apply_one(self, commit: Commit) -> None:
         """Like `apply`, for what may concern everybody; a board that is not held is loaded at once."""
-        for part in _parts(changes):
+        for part in _parts(commit):
             await self.apply([part])
-        if changes.session_id in self._doubts and not self._is_away():
-            await self._mend(changes.session_id)
+        board_id = commit.changes.board_id
+        if board_id in self._doubts and not self._is_away():
+            await self._mend(board_id)
 
-    async def rank_of(self, seat: Seat) -> int:
-        """Return the rank of a participant; 0 when they have none, or it is not known."""
-        page = await self._ask(lambda: self._index.around(seat.session_id, seat.participant_id, radius=0))
+    async def rank_of(self, board_id: str, entry_id: str) -> int:
+        """Return the rank of an entry; 0 when it has none, or it is not known."""
+        page = await self._ask(lambda: self._index.around(board_id, entry_id, radius=0))
         return page.first_rank if page else 0
 
     async def page(self, organization_id: str, board_id: str, *, after: Position | None, limit: int) -> Page:
@@ -107,7 +89,7 @@ class BoardKeeper:
             organization_id,
             board_id,
             lambda: self._index.page(board_id, after=after, limit=limit),
-            lambda: self._results.ranked_page(organization_id, board_id, after=after, limit=limit),
+            lambda: self._source.page(organization_id, board_id, after=after, limit=limit),
         )
 
     async def around(self, organization_id: str, board_id: str, entry_id: str, *, radius: int) -> Page:
@@ -116,13 +98,21 @@ class BoardKeeper:
             organization_id,
             board_id,
             lambda: self._index.around(board_id, entry_id, radius=radius),
-            lambda: self._results.ranked_around(organization_id, board_id, entry_id, radius=radius),
+            lambda: self._source.around(organization_id, board_id, entry_id, radius=radius),
         )
 
     async def lines(self, organization_id: str, board_id: str) -> tuple[int, list[Line]]:
-        """Return a whole board as the store has it, with the change that it is of."""
-        seq, standings = await self._results.standings(organization_id, board_id)
-        return seq, [self.line_of(standing) for standing in standings]
+        """Return a whole board as the source has it, and the change up to which it is complete."""
+        seq, lines = -1, list[Line]()
+        async for head_seq, part in self._line_parts(organization_id, board_id):
+            seq = head_seq if seq < 0 else seq
+            lines += part
+        return seq, lines
+
+    async def remove(self, board_id: str) -> None:
+        """Remove a board that the source has no more; nothing happens while it does. Raises UNAVAILABLE."""
+        if not await self._source.heads([board_id]):
+            await self._index.remove(board_id)
 
     async def close(self) -> None:
         """Stop mending."""
@@ -134,19 +124,31 @@ class BoardKeeper:
         organization_id: str,
         board_id: str,
         from_index: Callable[[], Awaitable[Page | None]],
-        from_store: Callable[[], Awaitable[RankedStandings]],
+        from_source: Callable[[], Awaitable[Page]],
     ) -> Page:
         # Changes whose word was lost, with all who knew of them, are noticed here at the latest.
-        session = await self._sessions.get(organization_id, board_id)
-        seq = session.seq if session else 0
+        seq = await self._source.head_seq(organization_id, board_id)
+        if not seq:
+            # Whatever the index may hold is of a board that was deleted.
+            return _EMPTY
         page = await self._ask(from_index)
         if page is not None and page.done_seq >= seq:
             return page
-        if session is not None:
-            self._doubt(board_id, organization_id, seq)
-        found = await from_store()
-        lines = [self.line_of(standing) for standing in found.standings]
-        return Page(found.head_seq, found.first_rank, found.entry_count, lines)
+        self._doubt(board_id, organization_id, seq)
+        return await from_source()
+
+    async def _line_parts(
+        self, organization_id: str, board_id: str
+    ) -> AsyncIterator[tuple[int, Sequence[Line]]]:
+        after = ""
+        while True:
+            head_seq, lines = await self._source.lines(
+                organization_id, board_id, after=after, limit=_LINES_A_CALL
+            )
+            yield head_seq, lines
+            if len(lines) < _LINES_A_CALL:
+                return
+            after = lines[-1].entry_id
 
     async def _ask(self, ask: Callable[[], Awaitable[T | None]]) -> T | None:
         """Return what the index answers; None while it is away."""
@@ -207,18 +209,23 @@ class BoardKeeper:
     async def _load(self, organization_id: str, board_id: str) -> None:
         seq, lines = await self.lines(organization_id, board_id)
         await self._index.load(board_id, seq, lines)
+        # It may have been deleted while it was read: whoever did that has removed the board already.
+        await self.remove(board_id)
         _log.info("board_loaded", board_id=board_id, entries=len(lines), seq=seq)
 
 
-def _parts(changes: Changes) -> list[Changes]:
-    """Cut changes into calls of a bearable size; only with the last one are they complete."""
-    standings = changes.standings
-    cuts = range(0, max(1, len(standings)), _LINES_A_CALL)
+def _parts(commit: Commit) -> list[Commit]:
+    """Cut a commit into calls of a bearable size; only with the last one is it complete."""
+    changes = commit.changes
+    cuts = range(0, max(1, len(changes.lines)), _LINES_A_CALL)
     return [
         replace(
-            changes,
-            last_seq=changes.last_seq if cut == cuts[-1] else changes.first_seq,
-            standings=standings[cut : cut + _LINES_A_CALL],
+            commit,
+            changes=replace(
+                changes,
+                last_seq=changes.last_seq if cut == cuts[-1] else changes.first_seq,
+                lines=changes.lines[cut : cut + _LINES_A_CALL],
+            ),
         )
         for cut in cuts
     ]

@@ -284,8 +284,11 @@ NEWEST_RESPONSES: Final = """
 STANDINGS: Final = """
     SELECT s.seq, p.*
     FROM scoring.session AS s
-    LEFT JOIN scoring.participant AS p ON p.session_id = s.session_id AND p.response_count > 0
+    LEFT JOIN scoring.participant AS p
+        ON p.session_id = s.session_id AND p.response_count > 0 AND p.participant_id > :after
     WHERE s.session_id = :session_id
+    ORDER BY p.participant_id
+    LIMIT :limit
 """
 
 HEADS: Final = """

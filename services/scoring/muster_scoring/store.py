@@ -201,8 +201,13 @@ class ResultStore(Protocol):
         """
         ...
 
-    async def standings(self, organization_id: str, session_id: str) -> tuple[int, Sequence[Standing]]:
-        """Return the session's last change, and everybody who answered, as of it; (0, none) without one."""
+    async def standings(
+        self, organization_id: str, session_id: str, *, after: str, limit: int
+    ) -> tuple[int, Sequence[Standing]]:
+        """Return the session's last change, and as of it who answered, after the id `after`.
+
+        (0, none) when the organization has none of that id.
+        """
         ...
 
     async def results(

@@ -1,6 +1,6 @@
-"""The copy of the boards that ranks fast, and what it promises."""
+"""Where boards live: their source, which is the truth, and an index, a copy that ranks fast."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,6 +44,48 @@ class Page:
     lines: Sequence[Line]
 
 
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What was committed to a board of an organization."""
+
+    organization_id: str
+    changes: BoardChanges
+
+
+class BoardSource(Protocol):
+    """One kind of boards, such as those of sessions, as the store has them.
+
+    The changes of a board have numbers from 1, and each line has the number of the change that made
+    it so. All methods raise UNAVAILABLE while the store is away.
+    """
+
+    async def head_seq(self, organization_id: str, board_id: str) -> int:
+        """Return the board's last change, of at most a second ago; 0 when the organization has none such."""
+        ...
+
+    async def heads(self, board_ids: Collection[str]) -> Mapping[str, int]:
+        """Return the last change of each board, of whatever organization."""
+        ...
+
+    async def lines(
+        self, organization_id: str, board_id: str, *, after: str, limit: int
+    ) -> tuple[int, Sequence[Line]]:
+        """Return the board's last change, and lines of entries after `after`, in any lasting order of ids.
+
+        Fewer than `limit` lines are the last. All parts together are everything up to the change that
+        the first part tells: lines of later parts may be newer. Lines without a place may come too.
+        """
+        ...
+
+    async def page(self, organization_id: str, board_id: str, *, after: Position | None, limit: int) -> Page:
+        """Return lines after a position, from the best."""
+        ...
+
+    async def around(self, organization_id: str, board_id: str, entry_id: str, *, radius: int) -> Page:
+        """Return an entry with its neighbours; no lines when it is not on the board."""
+        ...
+
+
 class BoardIndex(Protocol):
     """Boards in the order of their places, fast to rank; a copy, which may be lost at any time.
 
@@ -66,4 +108,8 @@ class BoardIndex(Protocol):
 
     async def around(self, board_id: str, entry_id: str, *, radius: int) -> Page | None:
         """Return an entry with its neighbours; no lines when it is not on the board."""
+        ...
+
+    async def remove(self, board_id: str) -> None:
+        """Remove a board, held or not, and have whoever watches it look what became of its session."""
         ...

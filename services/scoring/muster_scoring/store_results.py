@@ -88,9 +88,13 @@ class PostgresResults:
             )
             return await _with_distributions(transaction, rows)
 
-    async def standings(self, organization_id: str, session_id: str) -> tuple[int, Sequence[Standing]]:
-        """Return the session's last change, and everybody who answered, as of it."""
-        rows = await self._read(organization_id, statements.STANDINGS, session_id=session_id)
+    async def standings(
+        self, organization_id: str, session_id: str, *, after: str, limit: int
+    ) -> tuple[int, Sequence[Standing]]:
+        """Return the session's last change, and as of it who answered, after the id `after`."""
+        rows = await self._read(
+            organization_id, statements.STANDINGS, session_id=session_id, after=after, limit=limit
+        )
         seq = rows[0]["seq"] if rows else 0
         return seq, [standing_of(row) for row in rows if row["participant_id"] is not None]
 

@@ -12,12 +12,12 @@ from muster_kit.db.group_commit import GroupCommit
 from muster_kit.errors import MusterError, Reason
 
 from muster_scoring.batch_changes import BatchChanges
-from muster_scoring.board_keeper import BoardKeeper
 from muster_scoring.grading import answer_tokens, grade
 from muster_scoring.model import Entry, Response, Round, Seat
 from muster_scoring.model_answers import Answer
 from muster_scoring.points import score
 from muster_scoring.round_cache import RoundCache
+from muster_scoring.session_boards import SessionBoards
 from muster_scoring.store import Outcome, ResponseStore, ResultStore, Verdict
 from muster_scoring.store_boards import RankChange
 
@@ -83,7 +83,7 @@ class Responses:
         store: ResponseStore,
         results: ResultStore,
         rounds: RoundCache,
-        boards: BoardKeeper,
+        boards: SessionBoards,
         clock: Clock,
     ) -> None:
         """`clock` agrees with the database's: rounds are opened by that one."""

@@ -10,10 +10,10 @@ from muster_kit.caller import Caller
 from muster_kit.db.engine import Transaction
 from muster_kit.errors import MusterError, Reason
 
-from muster_scoring.board_keeper import BoardKeeper
 from muster_scoring.model import Changes, Round, RoundStats, RoundStatus, Session
 from muster_scoring.model_answers import AnswerKey
 from muster_scoring.points import ScoringRules
+from muster_scoring.session_boards import SessionBoards
 from muster_scoring.store import AnswerCodec, Ledger
 from muster_scoring.usecases_close import Journal, submit_drafts
 
@@ -73,7 +73,7 @@ class Rounds:
     def __init__(
         self,
         requests: Requests,
-        boards: BoardKeeper,
+        boards: SessionBoards,
         codec: AnswerCodec,
         *,
         bind: Callable[[Transaction], Ledger],
