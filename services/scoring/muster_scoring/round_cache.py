@@ -56,9 +56,16 @@ class RoundCache:
             reading.add_done_callback(lambda _: self._readings.pop(key, None))
         return await asyncio.shield(reading)
 
+    def forget(self, session_id: str) -> None:
+        """Drop the rounds of a session; what is being read may still come."""
+        for round_ in [each for each in self._rounds.values() if each.session_id == session_id]:
+            del self._rounds[round_.round_id]
+
     async def _read(self, organization_id: str, round_id: str) -> Round:
         round_ = await self._reader.read_round(organization_id, round_id)
         if round_ is None:
+            if self.peek(organization_id, round_id) is not None:
+                del self._rounds[round_id]
             raise MusterError(Reason.NOT_FOUND, detail=f"round {round_id}")
         self._rounds[round_id] = round_
         self._rounds.move_to_end(round_id)

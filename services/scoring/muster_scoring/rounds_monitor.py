@@ -22,9 +22,14 @@ class RoundsMonitor:
         self._recent: list[tuple[Response, Round]] = []
         self._view: RoundsView | None = None
 
+    @property
+    def version(self) -> int:
+        """The last change that is shown."""
+        return self._view.version if self._view else 0
+
     async def compute(self) -> RoundsView | None:
         """Return the rounds as they are now as the next view; None when nothing changed since the last."""
-        last_version = self._view.version if self._view else 0
+        last_version = self.version
         try:
             changed = await self._results.stats(
                 self._organization_id, self._session_id, after_seq=last_version

@@ -37,6 +37,10 @@ class SessionCache:
             self._sessions.popitem(last=False)
         return session
 
+    def forget(self, organization_id: str, session_id: str) -> None:
+        """Drop a session; what is being read may still come, and is good for a second."""
+        self._sessions.pop((organization_id, session_id), None)
+
     async def close(self) -> None:
         """Stop reading."""
         await self._flights.close()

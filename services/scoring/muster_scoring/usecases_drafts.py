@@ -43,7 +43,8 @@ class Drafts:
         seat, now = seat_of(caller), self._clock.now()
         round_ = self._rounds.peek(seat.organization_id, submission.round_id)
         for _ in range(_TRIES):
-            if round_ is None or not round_.takes_answers(now):
+            # What is cached may be outdated, or of a session that was deleted: it refuses nothing.
+            if round_ is None or round_.session_id != seat.session_id or not round_.takes_answers(now):
                 round_ = await self._rounds.read(seat.organization_id, submission.round_id)
             draft = _draft(seat, round_, submission, now)
             outcome = await self._group.put(draft)

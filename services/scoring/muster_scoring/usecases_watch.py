@@ -9,6 +9,8 @@ from weakref import WeakKeyDictionary
 
 import structlog
 from muster_kit.caller import Caller
+from muster_kit.errors import MusterError, Reason
+from muster_kit.streams.feed import Feed
 from muster_kit.streams.hub import Hub
 from muster_kit.streams.room import Room
 from muster_kit.streams.views import View
@@ -55,6 +57,34 @@ class _Watched:
         self.mirror: BoardMirror | None = None
         self.monitor: RoundsMonitor | None = None
         self.beginning = asyncio.Lock()
+        self.is_gone = False
+        self._feeds: set[Feed] = set()
+
+    @property
+    def known_seq(self) -> int:
+        """The last change that is known here: a session whose head is behind it is not that one any more."""
+        board_seq = self.mirror.done_seq if self.mirror is not None else 0
+        return max(self.seq, board_seq, self.monitor.version if self.monitor is not None else 0)
+
+    async def serve(self, feed: Feed, write: Write) -> None:
+        """Serve a stream to its end; NOT_FOUND when that is the session's."""
+        self._feeds.add(feed)
+        try:
+            await feed.serve(write)
+        finally:
+            self._feeds.discard(feed)
+        self.require_there()
+
+    def require_there(self) -> None:
+        """Raise NOT_FOUND when the session is gone."""
+        if self.is_gone:
+            raise MusterError(Reason.NOT_FOUND, detail="the session was deleted")
+
+    def end(self) -> None:
+        """End all streams: the session is gone."""
+        self.is_gone = True
+        for feed in self._feeds:
+            feed.end()
 
 
 class Watches:
@@ -88,7 +118,7 @@ class Watches:
             if watched.mirror is None:
                 watched.mirror = BoardMirror(lambda: self._keeper.lines(access.organization_id, board_id))
             await _begin(feed.room, watched, _BOARD, watched.mirror.compute, _BOARDS_A_SECOND)
-            await feed.serve(write)
+            await watched.serve(feed, write)
 
     async def rounds(self, caller: Caller, session_id: str, *, extent: Extent, write: Write) -> None:
         """Stream the counts of a session's rounds. Raises NOT_FOUND, PERMISSION_DENIED."""
@@ -103,7 +133,7 @@ class Watches:
             if watched.monitor is None:
                 watched.monitor = RoundsMonitor(self._results, access.organization_id, session_id)
             await _begin(feed.room, watched, _ROUNDS, watched.monitor.compute, _COUNTS_A_SECOND)
-            await feed.serve(write)
+            await watched.serve(feed, write)
 
     async def keep_checking(self) -> None:
         """Look for changes that nobody told of, until cancelled."""
@@ -134,10 +164,14 @@ class Watches:
         room.touch(_ROUNDS)
 
     async def _check(self) -> None:
-        rooms = list(self._watched.items())
-        if not rooms:
+        known_seqs = {room: watched.known_seq for room, watched in self._watched.items()}
+        if not known_seqs:
             return
-        heads = await self._results.heads([room.room_id for room, _ in rooms])
+        heads = await self._results.heads([room.room_id for room in known_seqs])
+        for room, known_seq in known_seqs.items():
+            if heads.get(room.room_id, 0) < known_seq:
+                self._end(room)
+        rooms = list(self._watched.items())
         for room, watched in rooms:
             seq = heads.get(room.room_id, 0)
             if watched.seq < seq:
@@ -151,6 +185,13 @@ class Watches:
             if watched.mirror is not None and _is_behind(watched, seq):
                 watched.mirror.expect(seq)
                 room.touch(_BOARD)
+
+    def _end(self, room: Room) -> None:
+        """Forget a session that was deleted: one of the same id is another one, which begins anew."""
+        for key in (_BOARD, _ROUNDS):
+            room.withdraw(key)
+        if (watched := self._watched.pop(room, None)) is not None:
+            watched.end()
 
 
 def _is_behind(watched: _Watched, seq: int) -> bool:
@@ -168,6 +209,7 @@ async def _begin(
     async with watched.beginning:
         if key not in room.views.offered:
             view = await compute()
+            watched.require_there()
             if view is not None:
                 room.offer(key, view)
             room.compute(key, compute, rate_per_second=rate_per_second)
