@@ -34,6 +34,7 @@ _RULES: Final = {
         "CloseRound": _SERVICES,
         "CancelRound": _SERVICES,
         "UpdateSeat": _SERVICES,
+        "DeleteSession": _SERVICES,
         "SubmitResponse": _PARTICIPANTS,
         "StreamResponses": _PARTICIPANTS,
         "SaveDraft": _PARTICIPANTS,
