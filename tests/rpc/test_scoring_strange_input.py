@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from muster.scoring.v1 import answer_pb2
 from muster_kit.errors import Reason
-from muster_scoring import page_tokens
+from muster_kit.paging import Pages
 
 from tests.conftest import TestStores
 from tests.rpc.house import reason_of
@@ -41,5 +41,5 @@ async def test_a_forged_page_token_is_refused(scoring: Scoring, score: int, entr
     game = scoring.game()
     await game.open()
     position = struct.pack(">?QQQ", False, score, 0, 0) + entry_id
-    token = page_tokens.encode(position, "analytics", game.session_id)
+    token = Pages("analytics", game.session_id).token(position)
     assert await reason_of(game.analytics(page_token=token)) is Reason.PAGE_TOKEN_INVALID

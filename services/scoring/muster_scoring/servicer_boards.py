@@ -1,10 +1,10 @@
 """BoardService: boards of sessions, read and watched."""
 
 from muster.scoring.v1 import board_service_pb2 as pb
-from muster_kit.errors import MusterError, Reason
+from muster_kit.paging import Pages
 from muster_kit.rpc.call import Call
 
-from muster_scoring import convert_boards, page_tokens
+from muster_scoring import convert_boards
 from muster_scoring.model_board import Position
 from muster_scoring.usecases_boards import Boards
 from muster_scoring.usecases_watch import Extent, Watches
@@ -24,13 +24,14 @@ class BoardServicer:
 
     async def ListEntries(self, request: pb.ListEntriesRequest, call: Call) -> bytes:
         """List a board from the top."""
-        after = _position(request.page_token, request.board_id)
+        pages = Pages("entries", request.board_id)
         page, next_position = await self._boards.page(
-            call.caller, request.board_id, after=after, page_size=request.page_size
+            call.caller,
+            request.board_id,
+            after=pages.after(request.page_token, Position.decode),
+            page_size=request.page_size,
         )
-        token = (
-            page_tokens.encode(next_position.encode(), "entries", request.board_id) if next_position else ""
-        )
+        token = pages.token(next_position.encode()) if next_position else ""
         return convert_boards.list_entries(page, token)
 
     async def ListEntriesAround(self, request: pb.ListEntriesAroundRequest, call: Call) -> bytes:
@@ -56,11 +57,3 @@ class BoardServicer:
             extent=Extent(request.max_frames, request.replay_only),
             write=call.write,
         )
-
-
-def _position(page_token: str, board_id: str) -> Position | None:
-    position = page_tokens.decode(page_token, "entries", board_id)
-    try:
-        return None if position is None else Position.decode(position)
-    except ValueError as error:
-        raise MusterError(Reason.PAGE_TOKEN_INVALID) from error

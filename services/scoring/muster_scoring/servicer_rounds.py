@@ -1,19 +1,18 @@
 """RoundService: rounds run by services, answers of participants, and what became of them."""
 
-import struct
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Final
 
 from muster.scoring.v1 import round_service_pb2 as pb
 from muster.stream.v1.probe_pb2 import ProbeTimes
 from muster_kit.clock import Clock
 from muster_kit.errors import MusterError, Reason
+from muster_kit.paging import LARGEST_BIGINT, Pages
 from muster_kit.rpc.call import Call
 from muster_kit.timestamps import time_of
 
-from muster_scoring import convert, page_tokens
+from muster_scoring import convert
 from muster_scoring.model_board import Position
 from muster_scoring.store import ResponseFilter
 from muster_scoring.usecases_drafts import Drafts
@@ -22,8 +21,6 @@ from muster_scoring.usecases_results import Results
 from muster_scoring.usecases_rounds import Order, Rounds
 from muster_scoring.usecases_stream import ResponseStream, Sequenced
 from muster_scoring.usecases_watch import Extent, Watches
-
-_SEQ: Final = struct.Struct(">Q")
 
 _ServiceRequest = (
     pb.OpenRoundRequest
@@ -138,18 +135,18 @@ class RoundServicer:
     async def ListResponses(self, request: pb.ListResponsesRequest, call: Call) -> pb.ListResponsesResponse:
         """List answers."""
         wanted = ResponseFilter(request.session_id, request.round_id, request.participant_id)
-        of_list = ("responses", request.session_id, request.round_id, request.participant_id)
+        pages = Pages("responses", request.session_id, request.round_id, request.participant_id)
         page = await self._results.responses(
             call.caller,
             wanted,
-            after_seq=_after_seq(page_tokens.decode(request.page_token, *of_list)),
+            after_seq=pages.number(request.page_token, largest=LARGEST_BIGINT),
             page_size=request.page_size,
         )
         response = pb.ListResponsesResponse()
         for shown in page.responses:
             convert.put_response(response.responses.add(), shown)
         if page.next_seq is not None:
-            response.next_page_token = page_tokens.encode(_SEQ.pack(page.next_seq), *of_list)
+            response.next_page_token = pages.token(page.next_seq)
         return response
 
     async def GetRoundStats(self, request: pb.GetRoundStatsRequest, call: Call) -> pb.GetRoundStatsResponse:
@@ -168,17 +165,17 @@ class RoundServicer:
 
     async def GetAnalytics(self, request: pb.GetAnalyticsRequest, call: Call) -> pb.GetAnalyticsResponse:
         """Results of a session."""
-        of_list = ("analytics", request.session_id)
+        pages = Pages("analytics", request.session_id)
         analytics = await self._results.analytics(
             call.caller,
             request.session_id,
-            after=_after_participant(page_tokens.decode(request.page_token, *of_list)),
+            after=pages.after(request.page_token, _participant),
             page_size=request.page_size,
         )
         token = ""
         if analytics.next_position is not None:
             is_unranked, position = analytics.next_position
-            token = page_tokens.encode(bytes((is_unranked,)) + position.encode(), *of_list)
+            token = pages.token(bytes((is_unranked,)), position.encode())
         return convert.analytics_to_proto(analytics, token)
 
     async def Probe(self, request: pb.ProbeRequest, call: Call) -> pb.ProbeResponse:
@@ -206,19 +203,5 @@ async def _sequenced(call: Call) -> AsyncIterator[Sequenced]:
             yield request.sequence, error
 
 
-def _after_seq(position: bytes | None) -> int:
-    if position is None:
-        return 0
-    if len(position) != _SEQ.size:
-        raise MusterError(Reason.PAGE_TOKEN_INVALID)
-    seq: int = _SEQ.unpack(position)[0]
-    return min(seq, 2**63 - 1)
-
-
-def _after_participant(position: bytes | None) -> tuple[bool, Position] | None:
-    if position is None:
-        return None
-    try:
-        return bool(position[0]), Position.decode(position[1:])
-    except ValueError as error:
-        raise MusterError(Reason.PAGE_TOKEN_INVALID) from error
+def _participant(key: bytes) -> tuple[bool, Position]:
+    return key[:1] != b"\0", Position.decode(key[1:])

@@ -7,12 +7,12 @@ from functools import partial
 from muster.session.v1 import block_pb2
 from muster.session.v1 import block_service_pb2 as pb
 from muster_kit.ids import new_id
+from muster_kit.paging import Pages
 from muster_kit.rpc.call import Call
 
 from muster_session.access import is_staff, require_staff
 from muster_session.convert_blocks import block_message, bodies_of, body_of, shown_key
 from muster_session.model_blocks import Block, BlockBody
-from muster_session.paging import Pages
 from muster_session.parts import Parts
 from muster_session.question_files import QuestionFormat, decode, parse, to_blocks
 from muster_session.usecases_access import entered_session, seen_session

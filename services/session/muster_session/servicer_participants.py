@@ -7,6 +7,7 @@ from google.protobuf.message import Message
 from muster.session.v1 import session_service_pb2 as pb
 from muster_kit.db.idempotency import claim_of
 from muster_kit.errors import MusterError, Reason
+from muster_kit.paging import Pages
 from muster_kit.rpc.call import Call
 
 from muster_session.access import is_staff
@@ -18,7 +19,6 @@ from muster_session.convert import (
     without_key,
 )
 from muster_session.model import Participant, ParticipantStatus, Session
-from muster_session.paging import Pages
 from muster_session.parts import Parts
 from muster_session.store import Room
 from muster_session.store_directory import EarlierAnswer

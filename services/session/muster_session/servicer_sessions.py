@@ -9,6 +9,7 @@ from muster.session.v1 import session_pb2
 from muster.session.v1 import session_service_pb2 as pb
 from muster.stream.v1.probe_pb2 import ProbeTimes
 from muster_kit.ids import new_id
+from muster_kit.paging import Pages
 from muster_kit.rpc.call import Call
 from muster_kit.timestamps import time_of
 
@@ -23,7 +24,6 @@ from muster_session.convert import (
 )
 from muster_session.model import Session
 from muster_session.model_blocks import TransitionKind
-from muster_session.paging import Pages
 from muster_session.parts import Parts
 from muster_session.store import Room
 from muster_session.store_directory import SessionFilter
