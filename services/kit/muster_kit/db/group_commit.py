@@ -5,12 +5,15 @@ import contextvars
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from muster_kit.errors import MusterError, Reason
 
 I = TypeVar("I")  # noqa: E741 - I for item, R for result: one item, one result
 R = TypeVar("R")
+
+FollowUp: TypeAlias = Callable[[Sequence[R | BaseException]], Awaitable[Sequence[R | BaseException]]]
+_Batch: TypeAlias = list[tuple[I, asyncio.Future[R]]]
 
 _FULL_RETRY_AFTER = timedelta(seconds=1)
 
@@ -24,23 +27,29 @@ class GroupCommit(Generic[I, R]):
     `flush` returns one outcome an item; an exception among them is raised to that item's caller
     alone, one that `flush` raises goes to all of the batch. A caller that is cancelled while it
     waits is left out; one that is cancelled later changes nothing for the others.
+
+    With `follow_up`, that makes the outcomes of those of `flush`, also one batch at a time and in
+    order, while `flush` has the next batch; so two batches are on their way at most.
     """
 
     def __init__(
         self,
         flush: Callable[[Sequence[I]], Awaitable[Sequence[R | BaseException]]],
         *,
+        follow_up: FollowUp[R] | None = None,
         max_items: int = 256,
         max_waiting: int = 8192,
         on_idle: Callable[[], None] | None = None,
     ) -> None:
         """`on_idle` is called whenever nothing is left to do, so that its owner may drop this."""
         self._flush = flush
+        self._follow_up = follow_up
         self._max_items = max_items
         self._max_waiting = max_waiting
         self._on_idle = on_idle
         self._waiting: deque[tuple[I, asyncio.Future[R]]] = deque()
         self._drainer: asyncio.Task[None] | None = None
+        self._following: asyncio.Task[None] | None = None
         self._closed = False
 
     async def submit(self, item: I) -> R:
@@ -82,46 +91,84 @@ class GroupCommit(Generic[I, R]):
                     # One turn of the loop, in which those who were answered go on and what the network
                     # has brought arrives. Under load it makes batches several times larger.
                     await asyncio.sleep(0)
+                if not self._waiting:
+                    await self._followed()
         finally:
             # Without an await since the last look at `_waiting`: an item put from here on starts a
             # new drainer. Items are left only when this task was cancelled, as at the loop's end.
             self._drainer = None
             while self._waiting:
                 self._waiting.popleft()[1].cancel()
+            if self._following is not None:
+                self._following.cancel()
             if self._on_idle is not None:
                 self._on_idle()
 
-    def _next_batch(self) -> list[tuple[I, asyncio.Future[R]]]:
-        batch: list[tuple[I, asyncio.Future[R]]] = []
+    def _next_batch(self) -> _Batch[I, R]:
+        batch: _Batch[I, R] = []
         while self._waiting and len(batch) < self._max_items:
             entry = self._waiting.popleft()
             if not entry[1].done():
                 batch.append(entry)
         return batch
 
-    async def _flush_batch(self, batch: Sequence[tuple[I, asyncio.Future[R]]]) -> None:
-        for (_, future), outcome in zip(batch, await self._outcomes(batch), strict=True):
-            if future.done():
-                continue
-            if isinstance(outcome, BaseException):
-                future.set_exception(outcome)
-            else:
-                future.set_result(outcome)
+    async def _flush_batch(self, batch: _Batch[I, R]) -> None:
+        outcomes = await _outcomes(batch, self._flush_in_turn([item for item, _ in batch]))
+        if self._follow_up is None:
+            _settle(batch, outcomes)
+            return
+        self._following = asyncio.create_task(self._follow(self._follow_up, batch, outcomes))
+        # A task that is cancelled before it has begun has not cancelled who waits for it.
+        self._following.add_done_callback(lambda task: _cancel(batch) if task.cancelled() else None)
 
-    async def _outcomes(self, batch: Sequence[tuple[I, asyncio.Future[R]]]) -> Sequence[R | BaseException]:
-        try:
-            outcomes = await self._flush([item for item, _ in batch])
-        except asyncio.CancelledError as error:
-            if is_being_cancelled():
-                for _, future in batch:
-                    future.cancel()
-                raise
-            return [cancelled_inside(error)] * len(batch)
-        except Exception as error:  # noqa: BLE001 - it is raised again, in each caller
-            return [error] * len(batch)
-        if len(outcomes) != len(batch):
-            return [RuntimeError(f"{len(outcomes)} outcomes for {len(batch)} items")] * len(batch)
+    async def _flush_in_turn(self, items: Sequence[I]) -> Sequence[R | BaseException]:
+        outcomes = await self._flush(items)
+        await self._followed()
         return outcomes
+
+    async def _follow(
+        self, follow_up: FollowUp[R], batch: _Batch[I, R], outcomes: Sequence[R | BaseException]
+    ) -> None:
+        _settle(batch, await _outcomes(batch, follow_up(outcomes)))
+
+    async def _followed(self) -> None:
+        """Wait until the batch that was flushed last has been followed up."""
+        if self._following is not None:
+            await asyncio.wait({self._following})
+            self._following = None
+
+
+async def _outcomes(
+    batch: _Batch[I, Any], work: Awaitable[Sequence[R | BaseException]]
+) -> Sequence[R | BaseException]:
+    """Return an outcome for each item, whatever becomes of the work for all of them."""
+    try:
+        outcomes = await work
+    except asyncio.CancelledError as error:
+        if is_being_cancelled():
+            _cancel(batch)
+            raise
+        return [cancelled_inside(error)] * len(batch)
+    except Exception as error:  # noqa: BLE001 - it is raised again, in each caller
+        return [error] * len(batch)
+    if len(outcomes) != len(batch):
+        return [RuntimeError(f"{len(outcomes)} outcomes for {len(batch)} items")] * len(batch)
+    return outcomes
+
+
+def _settle(batch: _Batch[I, R], outcomes: Sequence[R | BaseException]) -> None:
+    for (_, future), outcome in zip(batch, outcomes, strict=True):
+        if future.done():
+            continue
+        if isinstance(outcome, BaseException):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+
+
+def _cancel(batch: _Batch[I, R]) -> None:
+    for _, future in batch:
+        future.cancel()
 
 
 def is_being_cancelled() -> bool:
