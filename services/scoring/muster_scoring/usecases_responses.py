@@ -67,7 +67,8 @@ class Attempt:
     def suits(self, round_: Round) -> bool:
         """Whether the answer can be graded by a round, and was not refused for that very revision."""
         is_new = self.round is None or round_.revision > self.round.revision
-        return is_new and round_.takes_answers(self.received_time)
+        is_own = round_.session_id == self.seat.session_id
+        return is_new and is_own and round_.takes_answers(self.received_time)
 
     def abandon(self) -> None:
         """Let nobody wait for it; if it is stored already, it stays."""
@@ -107,7 +108,7 @@ class Responses:
         attempt = Attempt(seat_of(caller), submission, self._clock.now())
         round_ = self._rounds.peek(caller.organization_id, submission.round_id)
         # What is cached may be outdated: it can let an answer through, but never refuse one.
-        if round_ is not None and round_.takes_answers(attempt.received_time):
+        if round_ is not None and attempt.suits(round_):
             self._send(attempt, round_)
         return attempt
 
