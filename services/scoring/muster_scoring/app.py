@@ -38,6 +38,7 @@ from muster_scoring.store_results import PostgresResults
 from muster_scoring.usecases_access import Doors
 from muster_scoring.usecases_boards import Boards
 from muster_scoring.usecases_drafts import Drafts
+from muster_scoring.usecases_removal import Removal
 from muster_scoring.usecases_responses import Responses
 from muster_scoring.usecases_results import Results
 from muster_scoring.usecases_rounds import Rounds
@@ -81,11 +82,13 @@ class ScoringApp:
         def bind(transaction: Transaction) -> PostgresLedger:
             return PostgresLedger(transaction, codec)
 
+        requests = Requests(stores.database, _REQUEST)
         round_servicer = RoundServicer(
-            rounds=Rounds(Requests(stores.database, _REQUEST), session_boards, codec, bind=bind),
+            rounds=Rounds(requests, session_boards, codec, bind=bind),
             responses=self._responses,
             drafts=self._drafts,
             results=Results(results, rounds, doors),
+            removal=Removal(requests, session_boards, rounds, self._sessions, bind=bind),
             watches=self._watches,
             clock=self._clock,
         )

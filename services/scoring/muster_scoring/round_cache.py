@@ -56,10 +56,12 @@ class RoundCache:
             reading.add_done_callback(lambda _: self._readings.pop(key, None))
         return await asyncio.shield(reading)
 
-    def forget(self, session_id: str) -> None:
+    def forget(self, organization_id: str, session_id: str) -> None:
         """Drop the rounds of a session; what is being read may still come."""
-        for round_ in [each for each in self._rounds.values() if each.session_id == session_id]:
-            del self._rounds[round_.round_id]
+        of_session = (organization_id, session_id)
+        for round_ in list(self._rounds.values()):
+            if (round_.organization_id, round_.session_id) == of_session:
+                del self._rounds[round_.round_id]
 
     async def _read(self, organization_id: str, round_id: str) -> Round:
         round_ = await self._reader.read_round(organization_id, round_id)

@@ -16,6 +16,7 @@ from muster_scoring import convert
 from muster_scoring.model_board import Position
 from muster_scoring.store import ResponseFilter
 from muster_scoring.usecases_drafts import Drafts
+from muster_scoring.usecases_removal import Removal
 from muster_scoring.usecases_responses import Responses, SubmitReply
 from muster_scoring.usecases_results import Results
 from muster_scoring.usecases_rounds import Order, Rounds
@@ -29,6 +30,7 @@ _ServiceRequest = (
     | pb.CloseRoundRequest
     | pb.CancelRoundRequest
     | pb.UpdateSeatRequest
+    | pb.DeleteSessionRequest
 )
 
 
@@ -42,6 +44,7 @@ class RoundServicer:
         responses: Responses,
         drafts: Drafts,
         results: Results,
+        removal: Removal,
         watches: Watches,
         clock: Clock,
     ) -> None:
@@ -49,6 +52,7 @@ class RoundServicer:
         self._responses = responses
         self._drafts = drafts
         self._results = results
+        self._removal = removal
         self._watches = watches
         self._clock = clock
 
@@ -105,6 +109,12 @@ class RoundServicer:
             minimum_generation=request.minimum_generation,
             hidden=request.hidden,
             encode=lambda _: pb.UpdateSeatResponse(),
+        )
+
+    async def DeleteSession(self, request: pb.DeleteSessionRequest, call: Call) -> bytes:
+        """Delete all that is kept of a session."""
+        return await self._removal.delete(
+            _order(request, call), request.session_id, lambda _: pb.DeleteSessionResponse()
         )
 
     async def SubmitResponse(

@@ -151,6 +151,10 @@ class Ledger(Protocol):
         """Store a seat's settings; the lowest generation never goes down. Return its standing."""
         ...
 
+    async def remove_session(self, session_id: str) -> None:
+        """Delete a session with its rounds, answers, drafts, counts and participants."""
+        ...
+
     async def advance(self, session_id: str, seq: int, *, opened: int = 0, cancelled: int = 0) -> None:
         """Note the session's last change, and count rounds that were opened or cancelled."""
         ...

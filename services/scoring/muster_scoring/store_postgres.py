@@ -8,7 +8,7 @@ from muster_kit.db.engine import Transaction, driver_of
 from muster_kit.errors import MusterError, Reason
 from sqlalchemy import text
 
-from muster_scoring import statements
+from muster_scoring import statements, statements_removal
 from muster_scoring.grading import is_graded
 from muster_scoring.model import Entry, Round, RoundStats, RoundStatus, SavedDraft, Session, Standing
 from muster_scoring.points import Feedback, ScoringRules
@@ -132,6 +132,16 @@ class PostgresLedger:
             seq=seq,
         )
         return standing_of(rows[0])
+
+    async def remove_session(self, session_id: str) -> None:
+        """Delete a session with all that is kept of it."""
+        rows = await self._all(statements_removal.ROUND_IDS, session_id=session_id)
+        round_ids = [row["round_id"] for row in rows]
+        await self._execute(statements.MANY_ROWS)
+        for statement in statements_removal.OF_ROUNDS:
+            await self._execute(statement, round_ids=round_ids)
+        for statement in statements_removal.OF_SESSION:
+            await self._execute(statement, session_id=session_id)
 
     async def advance(self, session_id: str, seq: int, *, opened: int = 0, cancelled: int = 0) -> None:
         """Note the session's last change, and count rounds that were opened or cancelled."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from muster_scoring.grading import answer_tokens, grade
@@ -11,13 +12,22 @@ from muster_scoring.store import AnswerCodec, Ledger, Verdict
 
 _DRAFTS_A_BATCH: Final = 256
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+_TICK: Final = timedelta(microseconds=100)
+"""No session has more changes than so many for long; and Lua, in Redis, writes such numbers out exactly."""
+
 
 class Journal:
-    """What a transaction changed in its session so far; `seq` is the last change."""
+    """What a transaction changed in its session so far; `seq` is the last change.
 
-    def __init__(self, session: Session) -> None:
+    Changes are numbered from the time of the first: whatever is left somewhere of a deleted session with
+    the same id has lower numbers, and is not taken for newer than what is.
+    """
+
+    def __init__(self, session: Session, now: datetime) -> None:
         self._session = session
-        self.seq = session.seq
+        self.seq = session.seq or (now - _EPOCH) // _TICK
         self._standings: list[Standing] = []
 
     def next_seq(self) -> int:

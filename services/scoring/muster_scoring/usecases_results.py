@@ -85,7 +85,8 @@ class Results:
 
     async def round_stats(self, caller: Caller, round_id: str) -> tuple[RoundStats, bool]:
         """Return the counts of a round, and whether the caller may know no more than how many answered."""
-        round_ = await self._rounds.get(caller.organization_id, round_id)
+        # Not from the cache, in which it may be of a session that was deleted.
+        round_ = await self._rounds.read(caller.organization_id, round_id)
         access = await self._doors.enter(caller, round_.session_id)
         found = await self._results.stats(access.organization_id, round_.session_id, round_id=round_id)
         if not found:

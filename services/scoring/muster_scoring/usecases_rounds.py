@@ -1,9 +1,10 @@
 """Rounds from opening to settling, and seats; for the services that run sessions."""
 
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from google.protobuf.message import Message
 from muster_kit.caller import Caller
@@ -18,6 +19,9 @@ from muster_scoring.store import AnswerCodec, Ledger
 from muster_scoring.usecases_close import Journal, submit_drafts
 
 T = TypeVar("T")
+
+_REVISIONS: Final = 2**30
+"""The first revision is one of these; as many again are left for those that follow."""
 
 
 class Requests(Protocol):
@@ -66,6 +70,13 @@ class Order:
     organization_id: str
     request: Message
 
+    @property
+    def actor(self) -> Caller:
+        """The caller as one of the organization; PERMISSION_DENIED for a service that acts for another."""
+        if self.caller.organization_id not in ("", self.organization_id):
+            raise MusterError(Reason.PERMISSION_DENIED, detail="a service that acts for another organization")
+        return replace(self.caller, organization_id=self.organization_id)
+
 
 class Rounds:
     """Opens, pauses, resumes, closes and cancels rounds. Everything here may safely be asked twice."""
@@ -99,7 +110,7 @@ class Rounds:
                     raise MusterError(Reason.ALREADY_EXISTS, detail="the id of another round")
                 return known, None
             round_ = _opened(wanted, session)
-            journal = Journal(session)
+            journal = Journal(session, ledger.now)
             await ledger.add_round(
                 round_,
                 journal.next_seq(),
@@ -135,7 +146,7 @@ class Rounds:
             session, round_ = await _locked(ledger, round_id)
             if round_.status is RoundStatus.CLOSED:
                 return (round_, await ledger.stats(round_id)), None
-            journal = Journal(session)
+            journal = Journal(session, ledger.now)
             closed = round_.close(ledger.now)
             await submit_drafts(ledger, self._codec, round_, closed, journal)
             journal.add(await ledger.settle(round_, journal.seq))
@@ -152,7 +163,7 @@ class Rounds:
             session, round_ = await _locked(ledger, round_id)
             if round_.status is RoundStatus.CANCELLED:
                 return round_, None
-            journal = Journal(session)
+            journal = Journal(session, ledger.now)
             journal.add(await ledger.take_back(round_, journal.seq))
             cancelled = round_.cancel()
             await ledger.save_round(cancelled, journal.next_seq())
@@ -176,7 +187,7 @@ class Rounds:
         async def work(ledger: Ledger) -> tuple[None, Changes | None]:
             # Who is kicked from the lobby is known here before the first round is.
             session = await ledger.make_session(session_id)
-            journal = Journal(session)
+            journal = Journal(session, ledger.now)
             standing = await ledger.update_seat(
                 session_id,
                 participant_id,
@@ -205,7 +216,7 @@ class Rounds:
             if session is None:
                 # No round was opened yet, so there is no clock.
                 return (), None
-            journal = Journal(session)
+            journal = Journal(session, ledger.now)
             rounds = [each for each in await ledger.rounds(session_id) if each.is_running]
             for place, round_ in enumerate(rounds):
                 if round_.status is status:
@@ -225,8 +236,6 @@ class Rounds:
         encode: Callable[[T], Message],
     ) -> bytes:
         """Carry out `work` once, and then tell of what it changed."""
-        if order.caller.organization_id not in ("", order.organization_id):
-            raise MusterError(Reason.PERMISSION_DENIED, detail="a service that acts for another organization")
         changed: Changes | None = None
 
         async def carry_out(transaction: Transaction) -> T:
@@ -234,8 +243,7 @@ class Rounds:
             result, changed = await work(self._bind(transaction))
             return result
 
-        caller = replace(order.caller, organization_id=order.organization_id)
-        reply = await self._requests.run(caller, carry_out, request=order.request, encode=encode)
+        reply = await self._requests.run(order.actor, carry_out, request=order.request, encode=encode)
         if changed is not None:
             await self._boards.apply_one(changed)
         return reply
@@ -260,7 +268,8 @@ def _opened(wanted: OpenRound, session: Session) -> Round:
         block_id=wanted.block_id,
         ordinal=session.opened_count + 1,
         status=RoundStatus.OPEN,
-        revision=1,
+        # At random: an answer graded by a round of the same id that was deleted must not fit this one.
+        revision=1 + secrets.randbelow(_REVISIONS),
         open_time=opening.open_time,
         close_time=None if opening.time_limit is None else opening.open_time + opening.time_limit,
         time_limit=opening.time_limit,
