@@ -1,0 +1,94 @@
+"""Measures Muster on this machine, each figure against another of the same run: python -m tests.bench."""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.bench import machine
+from tests.bench.bench_row import QUICK, THOROUGH, Effort, Row
+from tests.bench.figures import Result
+from tests.bench.generator import Generator
+from tests.bench.rows import ROWS
+from tests.bench.stack import NotMeasuredError, new_directory
+from tests.bench.table import as_json, print_table
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    known = ", ".join(f"{row.number}: {row.title}" for row in ROWS)
+    parser.add_argument(
+        "rows",
+        nargs="*",
+        type=int,
+        metavar="ROW",
+        choices=[row.number for row in ROWS],
+        help=f"rows to measure; default: all ({known})",
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 when a target is missed")
+    return parser.parse_args()
+
+
+async def _measured(row: Row, generator: Generator, effort: Effort) -> Result:
+    """Measure one row; what goes wrong there is its own affair."""
+    start, figures, failure = time.monotonic(), (), ""
+    try:
+        async with asyncio.timeout(row.limit_seconds):
+            figures = await row.measure(generator, effort)
+    except NotMeasuredError as error:
+        failure = str(error)
+    except TimeoutError:
+        failure = f"It took longer than {row.limit_seconds:.0f} s."
+    except Exception as error:  # noqa: BLE001 - the other rows are measured all the same
+        failure = f"{type(error).__name__}: {error}"
+    return Result(
+        number=row.number,
+        title=row.title,
+        figures=figures,
+        seconds=time.monotonic() - start,
+        load_average=machine.load_average(),
+        failure=failure,
+    )
+
+
+async def _main(rows: Sequence[Row], effort: Effort, console: Console) -> list[Result]:
+    results = []
+    async with new_directory() as files:
+        generator = await Generator.built(files)
+        for row in rows:
+            console.print(f"row {row.number}: {row.title}", style="dim")
+            results.append(await _measured(row, generator, effort))
+    return results
+
+
+def main() -> int:
+    """Measure and print; returns the exit code."""
+    options = _arguments()
+    # Sessions of the bench are larger than most deployments allow.
+    os.environ.setdefault("MUSTER_SESSION_MAX_PARTICIPANTS", "100000")
+    logging.disable()
+    progress = Console(stderr=True)
+    rows = [row for row in ROWS if not options.rows or row.number in options.rows]
+    try:
+        results = asyncio.run(_main(rows, QUICK if options.quick else THOROUGH, progress))
+    except NotMeasuredError as error:
+        progress.print(f"{error}", style="red")
+        return 1
+    about = machine.described()
+    print_table(results, about, Console())
+    if options.json:
+        options.json.write_text(json.dumps(as_json(results, about), indent=2) + "\n")
+    return int(options.strict and not all(result.met for result in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
