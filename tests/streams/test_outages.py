@@ -1,8 +1,11 @@
-"""PostgreSQL goes away and comes back under open streams."""
+"""PostgreSQL goes away and comes back under open streams; the process stands still."""
+
+import time
 
 import pytest
 from muster_kit.errors import MusterError, Reason
-from muster_kit.streams import Hub, Tuning
+from muster_kit.streams import Hub, Tuning, listener
+from muster_kit.streams.background import Background
 from muster_kit.streams.hub import _no_snapshot
 
 from tests.conftest import TestStores
@@ -45,3 +48,21 @@ async def test_a_hub_without_a_log_has_views_and_nothing_else(world: World) -> N
         with pytest.raises(MusterError):
             async with hub.open("north", "board", b"", snapshot=_no_snapshot, snapshot_key="all"):
                 pass
+
+
+async def test_a_process_that_stood_still_hears_redis_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "_PING_SECONDS", 0.05)
+    monkeypatch.setattr(listener, "_SILENCE_SECONDS", 0.12)
+    changes: list[bool] = []
+    ear = listener.Listener(
+        world.redis, on_message=lambda *_: None, on_change=lambda: changes.append(ear.connected)
+    )
+    background = Background()
+    background.spawn(ear.run(), name="listener")
+    await eventually(lambda: changes == [True])
+    # Not a wait: the next ping and the end of patience with the last one come due in one turn.
+    time.sleep(0.3)  # noqa: ASYNC251
+    await eventually(lambda: changes[:3] == [True, False, True])
+    await background.close()

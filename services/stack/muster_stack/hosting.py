@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
-import structlog
 from muster_kit.app import ServiceApp
 from muster_kit.db.engine import Database
 from muster_kit.rpc.auth import Authenticator
@@ -16,13 +15,12 @@ from muster_kit.rpc.policy import Rule
 from muster_kit.rpc.revocations import Revocations
 from muster_kit.rpc.server import AddressError, Server
 from muster_kit.settings import Settings
+from muster_kit.streams.background import Background
 from muster_kit.telemetry import metrics_server, new_registry
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from muster_stack.problem import Problem
-
-_log = structlog.get_logger(__name__)
 
 
 class Host:
@@ -106,22 +104,9 @@ class Host:
         )
 
     def _in_background(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
-        task.add_done_callback(_tell_failure)
-        self._exits.push_async_callback(_end, task)
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    # Once is not enough: before Python 3.12, asyncio.wait_for, under a Redis client that is just
-    # writing, loses a cancellation that comes in the same moment as the result.
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=0.1)
-
-
-def _tell_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.error("background_work_failed", work=task.get_name(), exc_info=error)
+        background = Background()
+        background.spawn(work, name=name)
+        self._exits.push_async_callback(background.close)
 
 
 def _readiness(app: ServiceApp) -> Probe:

@@ -1,7 +1,7 @@
 """Work that belongs to no stream: tasks that are kept until they end, and shared while they run."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Hashable
 from typing import Any, Final, TypeVar, cast
 
 import structlog
@@ -28,16 +28,22 @@ class Background:
 
     async def close(self) -> None:
         """Cancel what runs, and wait for it."""
-        while self._tasks:
-            for task in self._tasks:
-                task.cancel()
-            # Again after a while: `wait_for` of Python 3.11, which libraries use, can swallow it.
-            await asyncio.wait(self._tasks, timeout=_CANCEL_AGAIN_SECONDS)
+        await end(self._tasks)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("background_work_failed", work=task.get_name(), exc_info=error)
+
+
+async def end(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until they are done; returns when all are."""
+    while running := [task for task in tasks if not task.done()]:
+        for task in running:
+            task.cancel()
+        # Again after a while: before Python 3.12, `asyncio.wait_for`, which libraries use, loses a
+        # cancellation that comes in the same moment as the result.
+        await asyncio.wait(running, timeout=_CANCEL_AGAIN_SECONDS)
 
 
 class Singleflight:

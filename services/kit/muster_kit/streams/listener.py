@@ -1,6 +1,7 @@
 """The one Redis connection of a process that hears what other workers publish."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -82,12 +83,16 @@ class Listener:
     async def _listen(self) -> None:
         # redis-py's own PubSub reconnects without telling, and what was published meanwhile is lost.
         connection: Any = cast("Any", self._redis.connection_pool).make_connection()
+        # It would keep the time with asyncio.wait_for, which loses a cancellation that comes in the same
+        # moment as the result, before Python 3.12: nobody could end this any more.
+        connection.socket_timeout = None
         try:
-            await connection.connect()
-            self._asked = set()
-            await self._ask(connection)
-            # The answer comes after those to the subscriptions, and says that all of them count.
-            await connection.send_command("PING", check_health=False)
+            async with asyncio.timeout(_SILENCE_SECONDS):
+                await connection.connect()
+                self._asked = set()
+                await self._ask(connection)
+                # The answer comes after those to the subscriptions, and says that all of them count.
+                await connection.send_command("PING", check_health=False)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._read(connection))
                 tasks.create_task(self._write(connection))
@@ -97,13 +102,14 @@ class Listener:
     async def _write(self, connection: Any) -> None:
         """Subscribe to what is newly wanted, all of it with one command; ping when there is nothing to do."""
         while True:
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_PING_SECONDS):
                     await self._changed.wait()
-            except TimeoutError:
-                await connection.send_command("PING", check_health=False)
-            else:
-                await self._ask(connection)
+            async with asyncio.timeout(_SILENCE_SECONDS):
+                if self._changed.is_set():
+                    await self._ask(connection)
+                else:
+                    await connection.send_command("PING", check_health=False)
 
     async def _ask(self, connection: Any) -> None:
         self._changed.clear()
