@@ -13,11 +13,18 @@ from advice import ADVICE
 from muster.session.v1 import session_service_pb2
 from muster_kit.errors import CATALOG, Reason
 from muster_kit.settings import Settings
+from muster_scoring.settings import ScoringServiceSettings
 from muster_session.model import MOVES, Verb
 from muster_session.settings import SessionServiceSettings
 
 DOCS: Final = Path(__file__).parent
 PROTOS: Final = DOCS.parent / "protos"
+
+_SETTINGS: Final = {
+    "MUSTER_": Settings,
+    "MUSTER_SESSION_": SessionServiceSettings,
+    "MUSTER_SCORING_": ScoringServiceSettings,
+}
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -49,7 +56,7 @@ def settings() -> str:
     """Return all settings with their defaults."""
     rows = (
         (f"`{prefix}{name.upper()}`", _default(field.default), field.description or "")
-        for prefix, kind in (("MUSTER_", Settings), ("MUSTER_SESSION_", SessionServiceSettings))
+        for prefix, kind in _SETTINGS.items()
         for name, field in kind.model_fields.items()
     )
     return table(("variable", "default", "meaning"), rows)

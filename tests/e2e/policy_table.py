@@ -60,9 +60,8 @@ _TABLE: Final[Mapping[str, Mapping[str, str]]] = {
         "oaem HC": "ListInvitations",
     },
     "scoring.v1.RoundService": {
-        "V": "OpenRound PauseRounds ResumeRounds CloseRound CancelRound UpdateSeat"
-        " DeleteSession",
-        "P": "SubmitResponse StreamResponses SaveDraft",
+        "V": "OpenRound PauseRounds ResumeRounds CloseRound CancelRound UpdateSeat DeleteSession",
+        "P": "AcknowledgeDelivery SubmitResponse StreamResponses SaveDraft",
         "oae HCPS V": "GetRoundStats WatchRounds",
         "oae HCP V": "ListResponses",
         "oae HC V": "GetAnalytics",

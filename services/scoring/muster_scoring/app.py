@@ -11,6 +11,7 @@ from google.protobuf.descriptor import FileDescriptor
 from muster.scoring.v1 import attempt_service_pb2, board_service_pb2, round_service_pb2
 from muster_kit.clock import CalibratedClock
 from muster_kit.db import Database, Requests, Transaction, request_table, sweep_requests
+from muster_kit.delivery import DeliverySeal
 from muster_kit.errors import MusterError
 from muster_kit.rpc.policy import Policy
 from muster_kit.rpc.service import Service
@@ -31,12 +32,15 @@ from muster_scoring.servicer_boards import BoardServicer
 from muster_scoring.servicer_rounds import RoundServicer
 from muster_scoring.session_boards import SessionBoards, SessionSource
 from muster_scoring.session_cache import SessionCache
+from muster_scoring.settings import ScoringServiceSettings
 from muster_scoring.store_postgres import PostgresLedger
 from muster_scoring.store_redis import RedisBoards
+from muster_scoring.store_redis_deliveries import RedisRoundTrips
 from muster_scoring.store_responses import PostgresResponses
 from muster_scoring.store_results import PostgresResults
 from muster_scoring.usecases_access import Doors
 from muster_scoring.usecases_boards import Boards
+from muster_scoring.usecases_deliveries import Deliveries
 from muster_scoring.usecases_drafts import Drafts
 from muster_scoring.usecases_removal import Removal
 from muster_scoring.usecases_responses import Responses
@@ -60,7 +64,7 @@ _log = structlog.get_logger(__name__)
 class ScoringApp:
     """The service, composed; see `muster_kit.app.ServiceApp`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, service_settings: ScoringServiceSettings) -> None:
         self._stores = _Stores(settings)
         stores, codec = self._stores, Codec()
         self._background = Background()
@@ -75,7 +79,15 @@ class ScoringApp:
         source = SessionSource(results, self._sessions, pack=pack_entry)
         self._keeper = BoardKeeper(index, source)
         session_boards = SessionBoards(self._keeper, source)
-        self._responses = Responses(stores.responses, results, rounds, session_boards, self._clock)
+        self._deliveries = Deliveries(
+            DeliverySeal.from_settings(settings),
+            RedisRoundTrips(stores.index_redis),
+            self._clock,
+            service_settings.bounds,
+        )
+        self._responses = Responses(
+            stores.responses, results, rounds, session_boards, self._deliveries, self._clock
+        )
         self._drafts = Drafts(stores.responses, rounds, self._clock)
         self._watches = Watches(self._hub, self._keeper, results, doors)
 
@@ -87,6 +99,7 @@ class ScoringApp:
             rounds=Rounds(requests, session_boards, codec, bind=bind),
             responses=self._responses,
             drafts=self._drafts,
+            deliveries=self._deliveries,
             results=Results(results, rounds, doors),
             removal=Removal(requests, session_boards, rounds, self._sessions, bind=bind),
             watches=self._watches,
@@ -115,6 +128,7 @@ class ScoringApp:
         await self._exits.enter_async_context(self._hub)
         self._exits.push_async_callback(self._background.close)
         # The first to end: what it has is answered with everything else still there.
+        self._exits.push_async_callback(self._deliveries.close)
         self._exits.push_async_callback(self._drafts.close)
         self._exits.push_async_callback(self._responses.close)
         self._background.spawn(self._clock.keep(_CALIBRATE_EVERY), name="keep_clock")
@@ -175,9 +189,9 @@ class _Stores:
         await self.database.close()
 
 
-def build(settings: Settings) -> ScoringApp:
-    """Compose the service; opens nothing yet."""
-    return ScoringApp(settings)
+def build(settings: Settings, service_settings: ScoringServiceSettings | None = None) -> ScoringApp:
+    """Compose the service; opens nothing. Its own settings come from the environment unless given."""
+    return ScoringApp(settings, service_settings or ScoringServiceSettings())
 
 
 def _service(file: FileDescriptor, name: str, servicer: object) -> Service:

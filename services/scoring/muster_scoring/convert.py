@@ -85,6 +85,8 @@ def submission(
     request: round_service_pb2.SubmitResponseRequest
     | round_service_pb2.StreamResponsesRequest
     | round_service_pb2.SaveDraftRequest,
+    *,
+    delivery_proof: bytes = b"",
 ) -> Submission:
     """The answer in a request."""
     message = request.answer
@@ -95,6 +97,7 @@ def submission(
         round_id=request.round_id,
         answer=answer_from_proto(message),
         packed=message.SerializeToString(),
+        delivery_proof=delivery_proof,
     )
 
 
@@ -128,6 +131,10 @@ def put_response(message: round_pb2.Response, shown: ShownResponse) -> None:
     message.answer.MergeFromString(response.answer)
     put_span(message.response_duration, response.duration)
     message.response_duration.SetInParent()
+    if response.delivery_delay:
+        put_span(message.delivery_delay, response.delivery_delay)
+    if response.network_credit:
+        put_span(message.network_credit, response.network_credit)
     put_time(message.submit_time, response.submit_time)
     if shown.withheld:
         message.status = round_pb2.RESPONSE_STATUS_SUBMITTED

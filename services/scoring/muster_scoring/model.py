@@ -161,12 +161,17 @@ class Entry:
     grade: Grade
     parts: ScoreParts
     duration: timedelta
+    delivery_delay: timedelta = timedelta()
+    network_credit: timedelta = timedelta()
     submit_time: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """A stored answer. `total_score` is the sum of the participant's points shown right after it."""
+    """A stored answer. `total_score` is the sum of the participant's points shown right after it.
+
+    `duration`, `delivery_delay` and `network_credit` are together the time since the opening.
+    """
 
     round_id: str
     participant_id: str
@@ -177,6 +182,8 @@ class Response:
     status: ResponseStatus
     parts: ScoreParts
     duration: timedelta
+    delivery_delay: timedelta
+    network_credit: timedelta
     submit_time: datetime
     from_draft: bool
     total_score: int

@@ -35,6 +35,7 @@ _RULES: Final = {
         "CancelRound": _SERVICES,
         "UpdateSeat": _SERVICES,
         "DeleteSession": _SERVICES,
+        "AcknowledgeDelivery": _PARTICIPANTS,
         "SubmitResponse": _PARTICIPANTS,
         "StreamResponses": _PARTICIPANTS,
         "SaveDraft": _PARTICIPANTS,

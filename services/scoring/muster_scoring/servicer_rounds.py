@@ -15,6 +15,7 @@ from muster_kit.timestamps import time_of
 from muster_scoring import convert
 from muster_scoring.model_board import Position
 from muster_scoring.store import ResponseFilter
+from muster_scoring.usecases_deliveries import Deliveries
 from muster_scoring.usecases_drafts import Drafts
 from muster_scoring.usecases_removal import Removal
 from muster_scoring.usecases_responses import Responses, SubmitReply
@@ -43,6 +44,7 @@ class RoundServicer:
         rounds: Rounds,
         responses: Responses,
         drafts: Drafts,
+        deliveries: Deliveries,
         results: Results,
         removal: Removal,
         watches: Watches,
@@ -51,6 +53,7 @@ class RoundServicer:
         self._rounds = rounds
         self._responses = responses
         self._drafts = drafts
+        self._deliveries = deliveries
         self._results = results
         self._removal = removal
         self._watches = watches
@@ -117,11 +120,19 @@ class RoundServicer:
             _order(request, call), request.session_id, lambda _: pb.DeleteSessionResponse()
         )
 
+    async def AcknowledgeDelivery(
+        self, request: pb.AcknowledgeDeliveryRequest, call: Call
+    ) -> pb.AcknowledgeDeliveryResponse:
+        """Measure the round trip of a question's delivery."""
+        proof = await self._deliveries.acknowledge(call.caller, request.round_id, request.delivery_stamp)
+        return pb.AcknowledgeDeliveryResponse(delivery_proof=proof)
+
     async def SubmitResponse(
         self, request: pb.SubmitResponseRequest, call: Call
     ) -> pb.SubmitResponseResponse:
         """Answer a round."""
-        return convert.submit_reply(await self._responses.submit(call.caller, convert.submission(request)))
+        submission = convert.submission(request, delivery_proof=request.delivery_proof)
+        return convert.submit_reply(await self._responses.submit(call.caller, submission))
 
     async def StreamResponses(self, call: Call) -> None:
         """Answer over one stream."""
@@ -208,7 +219,8 @@ async def _sequenced(call: Call) -> AsyncIterator[Sequenced]:
             yield request.sequence, MusterError(Reason.PERMISSION_DENIED)
             continue
         try:
-            yield request.sequence, convert.submission(request)
+            submission = convert.submission(request, delivery_proof=request.delivery_proof)
+            yield request.sequence, submission
         except MusterError as error:
             yield request.sequence, error
 

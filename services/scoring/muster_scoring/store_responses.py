@@ -101,6 +101,8 @@ def _entry_row(entry: Entry) -> tuple[object, ...]:
         milliseconds(entry.duration),
         entry.submit_time,
         _SEPARATOR.join(map(_countable, entry.tokens)),
+        milliseconds(entry.delivery_delay),
+        milliseconds(entry.network_credit),
     )
 
 
@@ -142,6 +144,8 @@ def _accepted(entry: Entry, row: Row, *, from_draft: bool) -> Response:
         status=entry.grade.status,
         parts=ScoreParts(parts.base, parts.speed, row["streak_points"], parts.penalty, parts.credit),
         duration=entry.duration,
+        delivery_delay=entry.delivery_delay,
+        network_credit=entry.network_credit,
         submit_time=entry.submit_time,
         from_draft=from_draft,
         total_score=row["standing"]["score"] - row["standing"]["held_score"],

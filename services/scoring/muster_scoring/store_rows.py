@@ -88,6 +88,8 @@ def response_of(row: Row) -> Response:
             rule_version=row["rule_version"],
         ),
         duration=row["duration_ms"] * MILLISECOND,
+        delivery_delay=row["delivery_delay_ms"] * MILLISECOND,
+        network_credit=row["network_credit_ms"] * MILLISECOND,
         submit_time=row["submit_time"],
         from_draft=row["from_draft"],
         total_score=row["total_score"],

@@ -20,6 +20,7 @@ from muster_scoring.round_cache import RoundCache
 from muster_scoring.session_boards import SessionBoards
 from muster_scoring.store import Outcome, ResponseStore, ResultStore, Verdict
 from muster_scoring.store_boards import RankChange
+from muster_scoring.usecases_deliveries import Deliveries, Timing
 
 _TRIES: Final = 4
 """A round changes now and then, not several times within one answer; more often is a fault of ours."""
@@ -30,12 +31,16 @@ _RETRY_AFTER: Final = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """An answer that somebody gives; `packed` is it as the contract's message."""
+    """An answer that somebody gives; `packed` is it as the contract's message.
+
+    `delivery_proof` is what the participant holds of the question's delivery, if anything.
+    """
 
     request_id: str
     round_id: str
     answer: Answer
     packed: bytes
+    delivery_proof: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,7 @@ class Responses:
         results: ResultStore,
         rounds: RoundCache,
         boards: SessionBoards,
+        deliveries: Deliveries,
         clock: Clock,
     ) -> None:
         """`clock` agrees with the database's: rounds are opened by that one."""
@@ -92,6 +98,7 @@ class Responses:
         self._results = results
         self._rounds = rounds
         self._boards = boards
+        self._deliveries = deliveries
         self._clock = clock
         self._group: GroupCommit[Entry, _Landed] = GroupCommit(self._flush)
 
@@ -139,7 +146,10 @@ class Responses:
     def _send(self, attempt: Attempt, round_: Round) -> None:
         require_seat_in(round_, attempt.seat)
         attempt.round = round_
-        attempt.landing = self._group.put(_entry(attempt, round_))
+        timing = self._deliveries.time(
+            attempt.seat, round_, attempt.received_time, attempt.submission.delivery_proof
+        )
+        attempt.landing = self._group.put(_entry(attempt, round_, timing))
 
     async def _reply(self, attempt: Attempt, round_: Round, landed: _Landed) -> SubmitReply:
         outcome = landed.outcome
@@ -224,10 +234,9 @@ def _key(entry: Entry) -> tuple[str, str]:
     return entry.round.round_id, entry.seat.participant_id
 
 
-def _entry(attempt: Attempt, round_: Round) -> Entry:
+def _entry(attempt: Attempt, round_: Round, timing: Timing) -> Entry:
     submission = attempt.submission
     graded = grade(round_.key, submission.answer)
-    elapsed = round_.elapsed(attempt.received_time)
     return Entry(
         seat=attempt.seat,
         round=round_,
@@ -236,8 +245,10 @@ def _entry(attempt: Attempt, round_: Round) -> Entry:
         tokens=answer_tokens(round_.key, submission.answer),
         grade=graded,
         # What the streak is worth is known where the streak is kept.
-        parts=score(graded, round_.rules, elapsed=elapsed, limit=round_.time_limit, streak=0),
-        duration=elapsed,
+        parts=score(graded, round_.rules, elapsed=timing.duration, limit=round_.time_limit, streak=0),
+        duration=timing.duration,
+        delivery_delay=timing.delivery_delay,
+        network_credit=timing.network_credit,
         submit_time=attempt.received_time,
     )
 

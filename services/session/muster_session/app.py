@@ -17,6 +17,7 @@ from muster.session.v1 import (
 )
 from muster_kit.clock import CalibratedClock
 from muster_kit.db import Commands, Database, Deadline, Deadlines, sweep_requests
+from muster_kit.delivery import DeliverySeal
 from muster_kit.errors import MusterError
 from muster_kit.rpc.channel import open_channel
 from muster_kit.rpc.policy import Policy
@@ -98,7 +99,9 @@ class SessionApp:
             keys=self._keys,
             tickets=tickets,
             hub=self._hub,
-            watchers=Watchers(self._hub, directory, tickets, self._background),
+            watchers=Watchers(
+                self._hub, directory, tickets, self._background, DeliverySeal.from_settings(settings)
+            ),
             clock=self._clock,
             settings=service_settings,
         )

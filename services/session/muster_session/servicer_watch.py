@@ -49,6 +49,7 @@ class WatchCalls:
             max_frames=request.max_frames,
             replay_only=request.replay_only,
             renewal=self._renewal(caller, request.session_id),
+            stamp=parts.watchers.stamp_for(caller, request.session_id),
         ) as feed:
             if not request.replay_only and self._is_old(caller):
                 ticket = await self._renewed(caller, request.session_id)

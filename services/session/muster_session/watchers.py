@@ -4,13 +4,16 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import Final
 
 from muster.session.v1.session_pb2 import SessionEvent, SessionView
+from muster_kit.caller import Caller, RoomRole
+from muster_kit.delivery import Addressee, Delivery, DeliverySeal
 from muster_kit.errors import MusterError, Reason
 from muster_kit.rpc.call import Call
-from muster_kit.streams import Feed, Hub, SharedView
+from muster_kit.streams import Feed, Hub, SharedView, Stamp
 from muster_kit.streams.background import Background
 
 from muster_session.convert_events import participant_count
@@ -32,6 +35,8 @@ class _Watched:
     streams: defaultdict[str, set[tuple[Call, Feed]]] = field(default_factory=lambda: defaultdict(set))
     open_streams: int = 0
     counts: SharedView | None = None
+    asked: tuple[int, str] = (0, "")
+    """The event that asked the last question, by its `seq`, and the question's round."""
 
 
 class Watchers:
@@ -41,11 +46,19 @@ class Watchers:
     the seat's streams here, even when the revocation was never heard.
     """
 
-    def __init__(self, hub: Hub, directory: Directory, tickets: Tickets, background: Background) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        directory: Directory,
+        tickets: Tickets,
+        background: Background,
+        seal: DeliverySeal,
+    ) -> None:
         self._hub = hub
         self._directory = directory
         self._tickets = tickets
         self._background = background
+        self._seal = seal
         self._watched: dict[str, _Watched] = {}
         hub.on_run(self._on_run)
 
@@ -71,6 +84,20 @@ class Watchers:
                 # Nobody counts from here on: who comes next must not be shown what was.
                 feed.room.withdraw(COUNTS)
 
+    def stamp_for(self, caller: Caller, session_id: str) -> Stamp | None:
+        """Return what marks when the caller's stream is handed a question; None for who does not answer."""
+        if caller.room_role is not RoomRole.PARTICIPANT:
+            return None
+
+        def stamp(first_seq: int, last_seq: int, now: datetime) -> bytes:
+            watched = self._watched.get(session_id)
+            seq, round_id = watched.asked if watched else (0, "")
+            if not first_seq <= seq <= last_seq:
+                return b""
+            return self._seal.seal(Addressee(session_id, caller.participant_id, round_id), Delivery(now))
+
+        return stamp
+
     async def _counts(self, session_id: str) -> SharedView | None:
         watched = self._watched.get(session_id)
         return watched.counts if watched else None
@@ -81,6 +108,8 @@ class Watchers:
             return
         for payload in events:
             event = SessionEvent.FromString(payload)
+            if event.WhichOneof("event") == "block_activated":
+                watched.asked = event.seq, event.block_activated.block.round_id
             count = participant_count(event)
             if count is None:
                 continue

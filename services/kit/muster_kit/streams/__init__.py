@@ -1,7 +1,7 @@
 """Resumable streams: a snapshot, every event of a room once and in order, then live."""
 
 from muster_kit.streams.cursor import Cursor
-from muster_kit.streams.feed import Feed, Renewal
+from muster_kit.streams.feed import Feed, Renewal, Stamp
 from muster_kit.streams.hub import Hub
 from muster_kit.streams.log import Head, Log, PostgresLog, StoredEvent
 from muster_kit.streams.lossy import Counts, Merge
@@ -24,6 +24,7 @@ __all__ = [
     "Renewal",
     "Room",
     "SharedView",
+    "Stamp",
     "StoredEvent",
     "Tuning",
     "View",

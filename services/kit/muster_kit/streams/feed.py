@@ -5,6 +5,7 @@ import random
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
 import structlog
@@ -18,6 +19,7 @@ from muster_kit.streams.must import MustLane
 from muster_kit.streams.outlet import ClientTooSlow, Outlet, StreamEnd, Write
 from muster_kit.streams.process import Process
 from muster_kit.streams.room import Room
+from muster_kit.streams.run import Run
 from muster_kit.streams.snapshots import TakeSnapshot
 from muster_kit.streams.tail import Tail
 from muster_kit.streams.views import ViewLane
@@ -26,6 +28,9 @@ from muster_kit.streams.wheel import Alarm
 # So many log events in a row before the other lanes have a turn.
 _BURST: Final = 16
 _RENEWAL_RETRY_SECONDS: Final = 5.0
+
+Stamp: TypeAlias = Callable[[int, int, datetime], bytes]
+"""Told (first seq, last seq, now) of a live run that a stream is handed; returns its stamp, b"" for none."""
 
 _Errand: TypeAlias = Callable[[Outlet], Awaitable[None]]
 
@@ -52,6 +57,7 @@ class Watch:
     max_frames: int
     replay_only: bool
     renewal: Renewal | None
+    stamp: Stamp | None = None
 
 
 class Feed:
@@ -74,7 +80,7 @@ class Feed:
         self._renewal_alarm: Alarm | None = None
         self._streak = 0
         self._was_stale = False
-        self._busy_since = self._lag_told = self._loop.time()
+        self._opened = self._busy_since = self._lag_told = self._loop.time()
 
     @property
     def room(self) -> Room:
@@ -208,7 +214,16 @@ class Feed:
         if run is None:
             return None
         self._streak += 1
-        return run.body, run.made
+        return run.body + self._stamped(run), run.made
+
+    def _stamped(self, run: Run) -> bytes:
+        stamp = self._watch.stamp
+        # Whoever comes later and reads what has happened must not be taken for one who was told late.
+        if stamp is None or not run.is_live or run.made < self._opened:
+            return b""
+        too_long = max(0.0, self._loop.time() - run.made - self._process.tuning.stamp_seconds)
+        now = self._process.clock.now() - timedelta(seconds=too_long)
+        return frames.delivery_stamp(stamp(run.first_seq, run.last_seq, now))
 
     def _take_lag(self, outlet: Outlet) -> tuple[bytes, float] | None:
         must, views, lossy = self._must, self._views, self._lossy

@@ -96,6 +96,11 @@ def lag(now: datetime, skipped: "pb.Lag") -> bytes:
     return pb.Envelope(server_time=_timestamp(now), lag=skipped).SerializeToString()
 
 
+def delivery_stamp(stamp: bytes) -> bytes:
+    """Return the part of a frame that says when one stream was handed it; b"" for no stamp."""
+    return pb.Envelope(delivery_stamp=stamp).SerializeToString()
+
+
 def reconnect(now: datetime, cause: pb.ReconnectCause, delay_seconds: float) -> bytes:
     """Return the body of the last frame of a stream that the client should open again."""
     wait = Duration()

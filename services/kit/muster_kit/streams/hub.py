@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from muster_kit.clock import Clock, SystemClock
 from muster_kit.errors import MusterError, Reason
 from muster_kit.streams.background import Background
-from muster_kit.streams.feed import Feed, Renewal, Watch
+from muster_kit.streams.feed import Feed, Renewal, Stamp, Watch
 from muster_kit.streams.listener import Listener
 from muster_kit.streams.log import Log, NoLog
 from muster_kit.streams.process import Process, RunHook, SignalHook
@@ -110,13 +110,14 @@ class Hub:
         max_frames: int = 0,
         replay_only: bool = False,
         renewal: Renewal | None = None,
+        stamp: Stamp | None = None,
     ) -> AsyncIterator[Feed]:
         """Watch a room from the cursor `after`, or from a snapshot when that is empty.
 
         Everybody with the same `snapshot_key` may get the same snapshot, so it must tell apart who
         may see what: a role, never nothing. The stream ends with OK after `max_frames` frames (0: no
-        limit), or with `replay_only` when it is up to date. MusterError NOT_FOUND when the
-        organization has no such room, DRAINING when this worker goes away.
+        limit), or with `replay_only` when it is up to date. `stamp` marks what is sent live.
+        MusterError NOT_FOUND when the organization has no such room, DRAINING when this worker goes away.
         """
         async with self._enter(room_id) as room:
             await room.tail.open(organization_id)
@@ -129,6 +130,7 @@ class Hub:
                 max_frames=max_frames,
                 replay_only=replay_only,
                 renewal=renewal,
+                stamp=stamp,
             )
             with self._stream(room, watch) as feed:
                 yield feed

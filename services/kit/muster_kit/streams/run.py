@@ -10,13 +10,17 @@ from muster_kit.streams.cursor import Cursor
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
-    """Events `first_seq` to `last_seq`; `place` is the cursor that a stream has after this frame."""
+    """Events `first_seq` to `last_seq`; `place` is the cursor that a stream has after this frame.
+
+    `made` is the loop's time in seconds. A run that is not `is_live` was read back from the log.
+    """
 
     first_seq: int
     last_seq: int
     body: bytes
     place: bytes
     made: float
+    is_live: bool = True
 
     def __len__(self) -> int:
         return self.last_seq - self.first_seq + 1

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -219,4 +220,5 @@ class Tail:
         stored = await self._read(after_seq, limit)
         made, now = asyncio.get_running_loop().time(), self._process.clock.now()
         payloads = [event.payload for event in stored]
-        return press.runs(stored[0].seq, payloads, now=now, made=made) if stored else ()
+        runs = press.runs(stored[0].seq, payloads, now=now, made=made) if stored else ()
+        return [replace(run, is_live=False) for run in runs]

@@ -16,6 +16,9 @@ class Tuning:
     drain_spread_seconds: float = 5.0
     """A draining worker's clients come back within this time, not all at once."""
 
+    stamp_seconds: float = 0.25
+    """So long may a live frame wait for its stream on our account; beyond it, the client did not read."""
+
     lag_seconds: float = 1.0
     """A stream is slow when it was not up to date for this long; lag frames come no more often than this."""
 

@@ -1,0 +1,114 @@
+"""When an answer's time began, and what the network took of it, by the server's clocks alone."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from muster_kit.caller import Caller
+from muster_kit.clock import Clock
+from muster_kit.db.group_commit import GroupCommit
+from muster_kit.delivery import Addressee, DeliverySeal
+from muster_kit.errors import MusterError, Reason, Violation
+
+from muster_scoring.model import MILLISECOND, Round, Seat
+from muster_scoring.settings import TimingBounds
+from muster_scoring.store_deliveries import RoundTrips, SeatKey
+
+_SEATS: Final = 65_536
+"""So many seats' least round trips are kept here; of the others, the store behind knows."""
+
+_NOTHING: Final = timedelta()
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long an answer took, and what was left out of it; in whole milliseconds, none below zero."""
+
+    duration: timedelta
+    delivery_delay: timedelta = _NOTHING
+    network_credit: timedelta = _NOTHING
+
+
+class Deliveries:
+    """Measures round trips, and times answers by them.
+
+    The time of an answer begins when the participant's stream was handed the question, and ends when
+    the answer arrives; of that, the least round trip measured for the seat is taken off. No time that
+    a client tells is ever used, so one that sets its clock gains nothing.
+    """
+
+    def __init__(self, seal: DeliverySeal, trips: RoundTrips, clock: Clock, bounds: TimingBounds) -> None:
+        """`clock` agrees with the one by which questions are stamped."""
+        self._seal = seal
+        self._trips = trips
+        self._clock = clock
+        self._bounds = bounds
+        self._least: OrderedDict[SeatKey, timedelta] = OrderedDict()
+        self._group: GroupCommit[tuple[SeatKey, timedelta], timedelta] = GroupCommit(self._flush)
+
+    async def acknowledge(self, caller: Caller, round_id: str, stamp: bytes) -> bytes:
+        """Measure the round trip that ends here; return the proof to send with the answer.
+
+        Raises INVALID_FIELD when the stamp is not of this seat and round, RATE_LIMITED, DRAINING.
+        """
+        now = self._clock.now()
+        to = Addressee(caller.room_id, caller.participant_id, round_id)
+        delivery = self._seal.read(to, stamp)
+        if delivery is None:
+            violation = Violation(
+                "delivery_stamp", "must be the stamp of this question on this seat's stream"
+            )
+            raise MusterError(Reason.INVALID_FIELD, violations=[violation])
+        seat = SeatKey(caller.room_id, caller.participant_id)
+        # Before anything is awaited: the answer may be right behind.
+        least = self._note(seat, max(_NOTHING, now - delivery.time))
+        least = self._note(seat, await self._group.submit((seat, least)))
+        return self._seal.seal(to, replace(delivery, round_trip=least))
+
+    def time(self, seat: Seat, round_: Round, received_time: datetime, proof: bytes) -> Timing:
+        """Return how long an answer took that arrived then.
+
+        `proof` is what `acknowledge` gave, or the stamp itself. One that says nothing, whatever the
+        reason, leaves the time since the opening, which is also what the three parts add up to.
+        """
+        gross = round_.elapsed(received_time)
+        delivery = None
+        if proof:
+            to = Addressee(seat.session_id, seat.participant_id, round_.round_id)
+            delivery = self._seal.read(to, proof)
+        if delivery is None:
+            return Timing(gross)
+        delay = _within(delivery.time - round_.open_time, min(gross, self._bounds.delivery_delay))
+        known = self._least.get(SeatKey(seat.session_id, seat.participant_id))
+        trips = [trip for trip in (known, delivery.round_trip) if trip is not None]
+        credit = _within(min(trips, default=_NOTHING), min(gross - delay, self._bounds.network_credit))
+        return Timing(gross - delay - credit, delay, credit)
+
+    async def close(self) -> None:
+        """Refuse what comes now, and finish what is here."""
+        await self._group.close()
+
+    def _note(self, seat: SeatKey, trip: timedelta) -> timedelta:
+        """Return the least round trip of a seat that is known here, this one included."""
+        least = self._least[seat] = min(trip, self._least.get(seat, trip))
+        self._least.move_to_end(seat)
+        if len(self._least) > _SEATS:
+            self._least.popitem(last=False)
+        return least
+
+    async def _flush(self, samples: Sequence[tuple[SeatKey, timedelta]]) -> Sequence[timedelta]:
+        try:
+            return await self._trips.note(samples)
+        except MusterError as error:
+            # What this worker has measured has to do.
+            _log.warning("round_trips_not_kept", samples=len(samples), error=repr(error))
+            return [trip for _, trip in samples]
+
+
+def _within(span: timedelta, most: timedelta) -> timedelta:
+    return max(_NOTHING, min(span, most)) // MILLISECOND * MILLISECOND
