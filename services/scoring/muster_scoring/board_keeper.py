@@ -143,7 +143,7 @@ class BoardKeeper:
         after = ""
         while True:
             head_seq, lines = await self._source.lines(
-                organization_id, board_id, after=after, limit=_LINES_A_CALL
+                organization_id, board_id, since_seq=0, after=after, limit=_LINES_A_CALL
             )
             yield head_seq, lines
             if len(lines) < _LINES_A_CALL:

@@ -38,10 +38,12 @@ class SessionSource:
         return await self._results.heads(board_ids)
 
     async def lines(
-        self, organization_id: str, board_id: str, *, after: str, limit: int
+        self, organization_id: str, board_id: str, *, since_seq: int, after: str, limit: int
     ) -> tuple[int, Sequence[Line]]:
-        """Return lines of everybody who answered."""
-        seq, standings = await self._results.standings(organization_id, board_id, after=after, limit=limit)
+        """Return lines of those who changed; who takes part without answers has no place."""
+        seq, standings = await self._results.standings(
+            organization_id, board_id, since_seq=since_seq, after=after, limit=limit
+        )
         return seq, [self.line_of(standing) for standing in standings]
 
     async def page(self, organization_id: str, board_id: str, *, after: Position | None, limit: int) -> Page:

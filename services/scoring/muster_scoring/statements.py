@@ -285,7 +285,7 @@ STANDINGS: Final = """
     SELECT s.seq, p.*
     FROM scoring.session AS s
     LEFT JOIN scoring.participant AS p
-        ON p.session_id = s.session_id AND p.response_count > 0 AND p.participant_id > :after
+        ON p.session_id = s.session_id AND p.version > :since_seq AND p.participant_id > :after
     WHERE s.session_id = :session_id
     ORDER BY p.participant_id
     LIMIT :limit

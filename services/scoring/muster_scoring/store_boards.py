@@ -68,12 +68,13 @@ class BoardSource(Protocol):
         ...
 
     async def lines(
-        self, organization_id: str, board_id: str, *, after: str, limit: int
+        self, organization_id: str, board_id: str, *, since_seq: int, after: str, limit: int
     ) -> tuple[int, Sequence[Line]]:
-        """Return the board's last change, and lines of entries after `after`, in any lasting order of ids.
+        """Return the board's last change, and lines that changed after `since_seq`.
 
-        Fewer than `limit` lines are the last. All parts together are everything up to the change that
-        the first part tells: lines of later parts may be newer. Lines without a place may come too.
+        They are of entries after `after`, in any lasting order of ids; fewer than `limit` are the last.
+        All parts together have every change up to the one that the first part tells; lines of later
+        parts may be newer. Who left the board comes without a place, so a source never forgets them.
         """
         ...
 

@@ -89,11 +89,16 @@ class PostgresResults:
             return await _with_distributions(transaction, rows)
 
     async def standings(
-        self, organization_id: str, session_id: str, *, after: str, limit: int
+        self, organization_id: str, session_id: str, *, since_seq: int, after: str, limit: int
     ) -> tuple[int, Sequence[Standing]]:
-        """Return the session's last change, and as of it who answered, after the id `after`."""
+        """Return the session's last change, and as of it who changed after `since_seq`, from `after` on."""
         rows = await self._read(
-            organization_id, statements.STANDINGS, session_id=session_id, after=after, limit=limit
+            organization_id,
+            statements.STANDINGS,
+            session_id=session_id,
+            since_seq=since_seq,
+            after=after,
+            limit=limit,
         )
         seq = rows[0]["seq"] if rows else 0
         return seq, [standing_of(row) for row in rows if row["participant_id"] is not None]
