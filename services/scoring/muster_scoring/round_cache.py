@@ -74,7 +74,3 @@ class RoundCache:
         if len(self._rounds) > self._capacity:
             self._rounds.popitem(last=False)
         return round_
-
-    async def get(self, organization_id: str, round_id: str) -> Round:
-        """Return the round, from here if it is here."""
-        return self.peek(organization_id, round_id) or await self.read(organization_id, round_id)
