@@ -73,12 +73,13 @@ class RoomGroup:
         self._first_seq = 0
         self._now = _NOT_YET
         self._read_at = 0.0
+        self._removed = False
         self.landed: list[RoomTransaction] = []
 
     @property
     def run(self) -> Run | None:
         """The events appended; None when there are none. Valid after the commit."""
-        events = [payload for transaction in self.landed for payload in transaction.payloads]
+        events = self._events()
         return Run(self._room_id, self._epoch, self._first_seq, events) if events else None
 
     async def carry_out(self, commands: Sequence[Command]) -> list[Outcome]:
@@ -131,6 +132,8 @@ class RoomGroup:
     async def _outcome(self, command: Command, *, more: bool) -> Outcome:
         if (answered := self._answered(command)) is not None:
             return answered
+        if self._removed:
+            return MusterError(Reason.NOT_FOUND)
         transaction = self._part()
         try:
             if self._savepoints:
@@ -143,6 +146,7 @@ class RoomGroup:
             await self._undo()
             return failure
         self.landed.append(transaction)
+        self._removed |= transaction.fate.removed
         if command.claim is not None:
             self._answers.give(command.claim, cast("bytes", result))
         return result
@@ -192,12 +196,13 @@ class RoomGroup:
             # The claims go with it.
             await self._connection.rollback()
             return
-        payloads = [payload for part in self.landed for payload in part.payloads]
+        events = self._events()
+        times = [part.now for part in self.landed for _ in part.payloads]
         values = {
-            "head_seq": self._first_seq - 1 + len(payloads),
-            "event_seq": list(range(self._first_seq, self._first_seq + len(payloads))),
-            "event_payload": payloads,
-            "event_create_time": [part.now for part in self.landed for _ in part.payloads],
+            "head_seq": self._first_seq - 1 + len(events),
+            "event_seq": list(range(self._first_seq, self._first_seq + len(events))),
+            "event_payload": events,
+            "event_create_time": times[: len(events)],
         }
         await self._connection.execute(
             self._storage.statements.finish,
@@ -208,6 +213,10 @@ class RoomGroup:
             await self._connection.execute(
                 self._storage.statements.drop, [self._names() | key for key in keys]
             )
+
+    def _events(self) -> list[bytes]:
+        """The events appended: none of a room that is gone, by whatever command of the group."""
+        return [] if self._removed else [payload for part in self.landed for payload in part.payloads]
 
     def _names(self) -> dict[str, object]:
         return {"organization_id": self._organization_id, "room_id": self._room_id}

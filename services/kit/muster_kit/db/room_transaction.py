@@ -4,12 +4,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from sqlalchemy import delete
+
 from muster_kit.db.deadline_rows import Deadline, put_deadline, remove_claimed, remove_deadline
 from muster_kit.db.engine import Transaction
 from muster_kit.db.tables import RoomTables
 
 EncodeEvent = Callable[[object, int, datetime], bytes]
 """Serializes an event of the service's, given its seq and its time."""
+
+
+@dataclass(slots=True)
+class Fate:
+    """What becomes of the room."""
+
+    removed: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,6 +35,7 @@ class RoomTransaction(Transaction):
     payloads: list[bytes] = field(default_factory=list)
     fire_times: list[datetime] = field(default_factory=list)
     callbacks: list[Callable[[], None]] = field(default_factory=list)
+    fate: Fate = field(default_factory=Fate)
 
     def append(self, event: object) -> int:
         """Append an event to the room's log and return its seq."""
@@ -43,9 +53,9 @@ class RoomTransaction(Transaction):
         await put_deadline(self, self.tables.deadline, self.room_id, key, fire_time, payload)
         self.fire_times.append(fire_time)
 
-    async def cancel_deadline(self, key: str) -> None:
-        """Let it not happen; nothing changes when there is no such deadline."""
-        await remove_deadline(self, self.tables.deadline, self.room_id, key)
+    async def cancel_deadline(self, key: str) -> bool:
+        """Let it not happen; False: there is no such deadline."""
+        return await remove_deadline(self, self.tables.deadline, self.room_id, key)
 
     async def complete_deadline(self, deadline: Deadline) -> bool:
         """Take the deadline off the list, together with the effect that this command gives it.
@@ -53,3 +63,12 @@ class RoomTransaction(Transaction):
         False: it was set anew, cancelled, or belongs to another worker by now. Then do nothing.
         """
         return await remove_claimed(self, self.tables.deadline, deadline)
+
+    async def remove_room(self) -> None:
+        """Remove the room's log and its deadlines; the service's own rows are for the caller to remove.
+
+        Events that were appended to it in the same transaction go with it, and are told to nobody.
+        """
+        for table in (self.tables.deadline, self.tables.room_event, self.tables.room_log):
+            await self.connection.execute(delete(table).where(table.c.room_id == self.room_id))
+        self.fate.removed = True
