@@ -124,7 +124,7 @@ def put_response(message: round_pb2.Response, shown: ShownResponse) -> None:
     """Fill in an answer, and what it was worth unless that is withheld."""
     response = shown.response
     message.round_id = response.round_id
-    message.block_id = shown.round.block_id
+    message.block_id = shown.block_id
     message.participant_id = response.participant_id
     message.display_name = response.display_name
     message.from_draft = response.from_draft
@@ -157,7 +157,7 @@ def put_parts(message: rules_pb2.ScoreParts, parts: ScoreParts) -> None:
 def submit_reply(reply: SubmitReply) -> round_service_pb2.SubmitResponseResponse:
     """The reply to an answer."""
     message = round_service_pb2.SubmitResponseResponse()
-    put_response(message.response, ShownResponse(reply.response, reply.round, reply.withheld))
+    put_response(message.response, ShownResponse(reply.response, reply.round.block_id, reply.withheld))
     if not reply.withheld:
         message.total_score = reply.response.total_score
         message.rank_before = reply.rank.before

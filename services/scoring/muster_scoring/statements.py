@@ -1,4 +1,4 @@
-"""SQL of the rounds, seats and results of sessions."""
+"""SQL of the rounds, seats and standings of sessions."""
 
 from typing import Final
 
@@ -238,12 +238,6 @@ UPDATE_SEAT: Final = """
     RETURNING p.*
 """
 
-ROUND_STATS: Final = """
-    SELECT * FROM scoring.round
-    WHERE session_id = :session_id AND change_seq > :after_seq AND (:round_id = '' OR round_id = :round_id)
-    ORDER BY ordinal
-"""
-
 # The 100 most frequent answers of each round.
 ANSWER_COUNTS: Final = """
     SELECT wanted.round_id, c.answer, c.count
@@ -255,30 +249,6 @@ ANSWER_COUNTS: Final = """
         ORDER BY a.count DESC, a.answer COLLATE "C"
         LIMIT 100
     ) AS c
-"""
-
-RESPONSE: Final = """
-    SELECT * FROM scoring.response WHERE round_id = :round_id AND participant_id = :participant_id
-"""
-
-RESPONSES: Final = """
-    SELECT d.*
-    FROM scoring.response AS d
-    JOIN scoring.round AS r ON r.round_id = d.round_id
-    WHERE d.session_id = :session_id AND d.seq > :after_seq AND r.status <> 4
-        AND (:round_id = '' OR d.round_id = :round_id)
-        AND (:participant_id = '' OR d.participant_id = :participant_id)
-    ORDER BY d.seq
-    LIMIT :limit
-"""
-
-NEWEST_RESPONSES: Final = """
-    SELECT d.*
-    FROM scoring.response AS d
-    JOIN scoring.round AS r ON r.round_id = d.round_id
-    WHERE d.session_id = :session_id AND d.seq > :after_seq AND d.seq <= :until_seq AND r.status <> 4
-    ORDER BY d.seq DESC
-    LIMIT :limit
 """
 
 STANDINGS: Final = """

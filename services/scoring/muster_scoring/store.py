@@ -173,6 +173,15 @@ class ResponseFilter:
     participant_id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class FoundResponse:
+    """An answer, and what of its round tells how to show it; `is_withheld` from participants."""
+
+    response: Response
+    block_id: str
+    is_withheld: bool
+
+
 class ResultStore(Protocol):
     """Reads what became of answers, each call at one point in time."""
 
@@ -182,13 +191,13 @@ class ResultStore(Protocol):
 
     async def responses(
         self, organization_id: str, wanted: ResponseFilter, *, after_seq: int, limit: int
-    ) -> Sequence[tuple[Response, Round]]:
-        """Return answers with their rounds, in the order they were taken, after the change `after_seq`."""
+    ) -> Sequence[FoundResponse]:
+        """Return answers in the order they were taken, after the change `after_seq`."""
         ...
 
     async def newest_responses(
         self, organization_id: str, session_id: str, *, after_seq: int, until_seq: int, limit: int
-    ) -> Sequence[tuple[Response, Round]]:
+    ) -> Sequence[FoundResponse]:
         """Return the last answers after the change `after_seq` up to `until_seq`, newest last."""
         ...
 
@@ -197,12 +206,16 @@ class ResultStore(Protocol):
         ...
 
     async def stats(
-        self, organization_id: str, session_id: str, *, after_seq: int = 0, round_id: str = ""
+        self, organization_id: str, session_id: str, *, after_seq: int = 0
     ) -> Sequence[RoundStats]:
         """Return the rounds that changed after `after_seq`, in order of opening.
 
         Each has its 100 most frequent answers.
         """
+        ...
+
+    async def round_stats(self, organization_id: str, round_id: str) -> RoundStats | None:
+        """Return the counts of one round; None when the organization has none of that id."""
         ...
 
     async def standings(

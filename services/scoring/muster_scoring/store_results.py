@@ -7,10 +7,10 @@ from typing import Any
 from muster_kit.db.engine import Database, Transaction
 from sqlalchemy import text
 
-from muster_scoring import statements, statements_boards
+from muster_scoring import statements, statements_boards, statements_results
 from muster_scoring.model import Response, Round, RoundStats, Session, Standing
 from muster_scoring.model_board import Position
-from muster_scoring.store import AnswerCodec, ResponseFilter
+from muster_scoring.store import AnswerCodec, FoundResponse, ResponseFilter
 from muster_scoring.store_boards import RankedStandings
 from muster_scoring.store_rows import response_of, round_of, session_of, standing_of, stats_of
 
@@ -38,55 +38,57 @@ class PostgresResults:
 
     async def responses(
         self, organization_id: str, wanted: ResponseFilter, *, after_seq: int, limit: int
-    ) -> Sequence[tuple[Response, Round]]:
-        """Return answers with their rounds, in the order they were taken, after the change `after_seq`."""
-        async with self._database.transaction(organization_id) as transaction:
-            rows = await _fetch(
-                transaction,
-                statements.RESPONSES,
-                session_id=wanted.session_id,
-                round_id=wanted.round_id,
-                participant_id=wanted.participant_id,
-                after_seq=after_seq,
-                limit=limit,
-            )
-            return await self._with_rounds(transaction, wanted.session_id, rows)
+    ) -> Sequence[FoundResponse]:
+        """Return answers in the order they were taken, after the change `after_seq`."""
+        of_one = {"participant_id": wanted.participant_id} if wanted.participant_id else {}
+        rows = await self._read(
+            organization_id,
+            statements_results.OWN_RESPONSES if of_one else statements_results.RESPONSES,
+            session_id=wanted.session_id,
+            round_id=wanted.round_id,
+            after_seq=after_seq,
+            limit=limit,
+            **of_one,
+        )
+        return list(map(_found, rows))
 
     async def newest_responses(
         self, organization_id: str, session_id: str, *, after_seq: int, until_seq: int, limit: int
-    ) -> Sequence[tuple[Response, Round]]:
+    ) -> Sequence[FoundResponse]:
         """Return the last answers after the change `after_seq` up to `until_seq`, newest last."""
-        async with self._database.transaction(organization_id) as transaction:
-            rows = await _fetch(
-                transaction,
-                statements.NEWEST_RESPONSES,
-                session_id=session_id,
-                after_seq=after_seq,
-                until_seq=until_seq,
-                limit=limit,
-            )
-            return await self._with_rounds(transaction, session_id, rows[::-1])
+        rows = await self._read(
+            organization_id,
+            statements_results.NEWEST_RESPONSES,
+            session_id=session_id,
+            after_seq=after_seq,
+            until_seq=until_seq,
+            limit=limit,
+        )
+        return list(map(_found, reversed(rows)))
 
     async def response(self, organization_id: str, round_id: str, participant_id: str) -> Response | None:
         """Return a participant's answer to a round."""
         rows = await self._read(
-            organization_id, statements.RESPONSE, round_id=round_id, participant_id=participant_id
+            organization_id, statements_results.RESPONSE, round_id=round_id, participant_id=participant_id
         )
         return response_of(rows[0]) if rows else None
 
     async def stats(
-        self, organization_id: str, session_id: str, *, after_seq: int = 0, round_id: str = ""
+        self, organization_id: str, session_id: str, *, after_seq: int = 0
     ) -> Sequence[RoundStats]:
         """Return the rounds that changed after `after_seq`, in order of opening."""
         async with self._database.transaction(organization_id) as transaction:
             rows = await _fetch(
-                transaction,
-                statements.ROUND_STATS,
-                session_id=session_id,
-                after_seq=after_seq,
-                round_id=round_id,
+                transaction, statements_results.CHANGED_STATS, session_id=session_id, after_seq=after_seq
             )
             return await _with_distributions(transaction, rows)
+
+    async def round_stats(self, organization_id: str, round_id: str) -> RoundStats | None:
+        """Return the counts of one round; None when the organization has none of that id."""
+        async with self._database.transaction(organization_id) as transaction:
+            rows = await _fetch(transaction, statements_results.ROUND_STATS, round_id=round_id)
+            found = await _with_distributions(transaction, rows)
+        return found[0] if found else None
 
     async def standings(
         self, organization_id: str, session_id: str, *, since_seq: int, after: str, limit: int
@@ -149,15 +151,6 @@ class PostgresResults:
         async with self._database.transaction(organization_id) as transaction:
             return await _fetch(transaction, statement, **values)
 
-    async def _with_rounds(
-        self, transaction: Transaction, session_id: str, rows: Rows
-    ) -> list[tuple[Response, Round]]:
-        if not rows:
-            return []
-        found = await _fetch(transaction, statements.ROUNDS, session_id=session_id)
-        rounds = {row["round_id"]: round_of(row, self._codec) for row in found}
-        return [(response_of(row), rounds[row["round_id"]]) for row in rows]
-
 
 async def _fetch(transaction: Transaction, statement: str, **values: object) -> Rows:
     result = await transaction.connection.execute(text(statement), values)
@@ -170,6 +163,10 @@ async def _with_distributions(transaction: Transaction, rows: Rows) -> list[Roun
         for row in await _fetch(transaction, statements.ANSWER_COUNTS, round_ids=answered):
             counts[row["round_id"]].append((row["answer"], row["count"]))
     return [stats_of(row, tuple(counts[row["round_id"]])) for row in rows]
+
+
+def _found(row: Mapping[str, Any]) -> FoundResponse:
+    return FoundResponse(response_of(row), row["block_id"], row["is_withheld"])
 
 
 def _after(position: Position | None) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import Final
 from muster_kit.caller import Caller
 from muster_kit.errors import MusterError, Reason
 
-from muster_scoring.model import Response, Round, RoundStats, RoundStatus, Session, Standing
+from muster_scoring.model import Response, RoundStats, RoundStatus, Session, Standing
 from muster_scoring.model_board import Position, position_of
 from muster_scoring.round_cache import RoundCache
 from muster_scoring.store import ResponseFilter, ResultStore
@@ -20,10 +20,10 @@ RUNNING: Final = frozenset({RoundStatus.OPEN, RoundStatus.PAUSED})
 
 @dataclass(frozen=True, slots=True)
 class ShownResponse:
-    """An answer with its round; `withheld` when the viewer may not know yet what it was worth."""
+    """An answer to a block; `withheld` when the viewer may not know yet what it was worth."""
 
     response: Response
-    round: Round
+    block_id: str
     withheld: bool
 
 
@@ -78,8 +78,8 @@ class Results:
             access.organization_id, _narrowed(wanted, access), after_seq=after_seq, limit=limit + 1
         )
         shown = [
-            ShownResponse(response, round_, round_.withholds_feedback and not access.is_staff)
-            for response, round_ in found[:limit]
+            ShownResponse(each.response, each.block_id, each.is_withheld and not access.is_staff)
+            for each in found[:limit]
         ]
         return ResponsePage(shown, shown[-1].response.seq if len(found) > limit else None)
 
@@ -88,10 +88,10 @@ class Results:
         # Not from the cache, in which it may be of a session that was deleted.
         round_ = await self._rounds.read(caller.organization_id, round_id)
         access = await self._doors.enter(caller, round_.session_id)
-        found = await self._results.stats(access.organization_id, round_.session_id, round_id=round_id)
-        if not found:
+        stats = await self._results.round_stats(access.organization_id, round_id)
+        if stats is None:
             raise MusterError(Reason.NOT_FOUND, detail=f"round {round_id}")
-        return found[0], found[0].status in RUNNING and not access.is_staff
+        return stats, stats.status in RUNNING and not access.is_staff
 
     async def analytics(
         self, caller: Caller, session_id: str, *, after: tuple[bool, Position] | None, page_size: int

@@ -1,19 +1,15 @@
 """Watching boards and rounds: what is watched in this process, and how it learns of changes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 from weakref import WeakKeyDictionary
 
 import structlog
 from muster_kit.caller import Caller
-from muster_kit.errors import MusterError, Reason
-from muster_kit.streams.feed import Feed
 from muster_kit.streams.hub import Hub
 from muster_kit.streams.room import Room
-from muster_kit.streams.views import View
 
 from muster_scoring.board_keeper import BoardKeeper
 from muster_scoring.board_mirror import BoardMirror
@@ -23,6 +19,7 @@ from muster_scoring.store import ResultStore
 from muster_scoring.usecases_access import Doors
 from muster_scoring.views_board import BoardViewer
 from muster_scoring.views_rounds import RoundsViewer
+from muster_scoring.watched_session import WatchedSession, Write
 
 _log = structlog.get_logger(__name__)
 
@@ -38,8 +35,6 @@ _TOP: Final = 10
 _BOARD: Final = "board"
 _ROUNDS: Final = "rounds"
 
-Write: TypeAlias = Callable[[bytes], Awaitable[None]]
-
 
 @dataclass(frozen=True, slots=True)
 class Extent:
@@ -47,44 +42,6 @@ class Extent:
 
     max_frames: int
     replay_only: bool
-
-
-class _Watched:
-    """What is kept of a session that somebody watches here; `seq` is the last change that was heard of."""
-
-    def __init__(self) -> None:
-        self.seq = 0
-        self.mirror: BoardMirror | None = None
-        self.monitor: RoundsMonitor | None = None
-        self.beginning = asyncio.Lock()
-        self.is_gone = False
-        self._feeds: set[Feed] = set()
-
-    @property
-    def known_seq(self) -> int:
-        """The last change that is known here: a session whose head is behind it is not that one any more."""
-        board_seq = self.mirror.done_seq if self.mirror is not None else 0
-        return max(self.seq, board_seq, self.monitor.version if self.monitor is not None else 0)
-
-    async def serve(self, feed: Feed, write: Write) -> None:
-        """Serve a stream to its end; NOT_FOUND when that is the session's."""
-        self._feeds.add(feed)
-        try:
-            await feed.serve(write)
-        finally:
-            self._feeds.discard(feed)
-        self.require_there()
-
-    def require_there(self) -> None:
-        """Raise NOT_FOUND when the session is gone."""
-        if self.is_gone:
-            raise MusterError(Reason.NOT_FOUND, detail="the session was deleted")
-
-    def end(self) -> None:
-        """End all streams: the session is gone."""
-        self.is_gone = True
-        for feed in self._feeds:
-            feed.end()
 
 
 class Watches:
@@ -101,7 +58,7 @@ class Watches:
         self._results = results
         self._doors = doors
         # By the room itself: one that is opened again later is another one, which knows nothing.
-        self._watched: WeakKeyDictionary[Room, _Watched] = WeakKeyDictionary()
+        self._watched: WeakKeyDictionary[Room, WatchedSession] = WeakKeyDictionary()
         self._check_wanted = asyncio.Event()
         hub.on_signal(self._hear)
 
@@ -114,11 +71,14 @@ class Watches:
         async with self._hub.open_views(
             board_id, viewer=viewer, max_frames=extent.max_frames, replay_only=extent.replay_only
         ) as feed:
-            watched = self._watched.setdefault(feed.room, _Watched())
+            watched = self._watched.setdefault(feed.room, WatchedSession())
             if watched.mirror is None:
                 watched.mirror = BoardMirror(lambda: self._keeper.lines(access.organization_id, board_id))
-            await _begin(feed.room, watched, _BOARD, watched.mirror.compute, _BOARDS_A_SECOND)
-            await watched.serve(feed, write)
+            with watched.watcher(_BOARD):
+                await watched.begin(
+                    feed.room, _BOARD, watched.mirror.compute, rate_per_second=_BOARDS_A_SECOND
+                )
+                await watched.serve(feed, write)
 
     async def rounds(self, caller: Caller, session_id: str, *, extent: Extent, write: Write) -> None:
         """Stream the counts of a session's rounds. Raises NOT_FOUND, PERMISSION_DENIED."""
@@ -129,11 +89,15 @@ class Watches:
             max_frames=extent.max_frames,
             replay_only=extent.replay_only,
         ) as feed:
-            watched = self._watched.setdefault(feed.room, _Watched())
+            watched = self._watched.setdefault(feed.room, WatchedSession())
             if watched.monitor is None:
                 watched.monitor = RoundsMonitor(self._results, access.organization_id, session_id)
-            await _begin(feed.room, watched, _ROUNDS, watched.monitor.compute, _COUNTS_A_SECOND)
-            await watched.serve(feed, write)
+            monitor = watched.monitor
+            with watched.watcher(_ROUNDS), monitor.staff() if access.is_staff else nullcontext():
+                await watched.begin(feed.room, _ROUNDS, monitor.compute, rate_per_second=_COUNTS_A_SECOND)
+                if access.is_staff:
+                    await monitor.show_answers()
+                await watched.serve(feed, write)
 
     async def keep_checking(self) -> None:
         """Look for changes that nobody told of, until cancelled."""
@@ -160,8 +124,8 @@ class Watches:
         if watched.mirror is not None:
             watched.mirror.apply(changes)
         watched.seq = max(watched.seq, changes.last_seq)
-        room.touch(_BOARD)
-        room.touch(_ROUNDS)
+        watched.touch(room, _BOARD)
+        watched.touch(room, _ROUNDS)
 
     async def _check(self) -> None:
         known_seqs = {room: watched.known_seq for room, watched in self._watched.items()}
@@ -176,15 +140,15 @@ class Watches:
             seq = heads.get(room.room_id, 0)
             if watched.seq < seq:
                 watched.seq = seq
-                room.touch(_ROUNDS)
-        if not any(_is_behind(watched, heads.get(room.room_id, 0)) for room, watched in rooms):
+                watched.touch(room, _ROUNDS)
+        if not any(watched.is_behind(heads.get(room.room_id, 0)) for room, watched in rooms):
             return
         await asyncio.sleep(_GRACE_SECONDS)
         for room, watched in rooms:
             seq = heads.get(room.room_id, 0)
-            if watched.mirror is not None and _is_behind(watched, seq):
+            if watched.mirror is not None and watched.is_behind(seq):
                 watched.mirror.expect(seq)
-                room.touch(_BOARD)
+                watched.touch(room, _BOARD)
 
     def _end(self, room: Room) -> None:
         """Forget a session that was deleted: one of the same id is another one, which begins anew."""
@@ -192,24 +156,3 @@ class Watches:
             room.withdraw(key)
         if (watched := self._watched.pop(room, None)) is not None:
             watched.end()
-
-
-def _is_behind(watched: _Watched, seq: int) -> bool:
-    return watched.mirror is not None and watched.mirror.done_seq < seq
-
-
-async def _begin(
-    room: Room,
-    watched: _Watched,
-    key: str,
-    compute: Callable[[], Awaitable[View | None]],
-    rate_per_second: int,
-) -> None:
-    """See that there is a first view, and that it is computed anew from then on, by one task."""
-    async with watched.beginning:
-        if key not in room.views.offered:
-            view = await compute()
-            watched.require_there()
-            if view is not None:
-                room.offer(key, view)
-            room.compute(key, compute, rate_per_second=rate_per_second)

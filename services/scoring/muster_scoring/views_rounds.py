@@ -1,12 +1,13 @@
 """Renders the counts of a session's rounds: one form for staff and one for everybody else."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from muster.scoring.v1 import round_service_pb2
 
 from muster_scoring.convert import put_response, stats_to_proto
-from muster_scoring.model import Response, Round, RoundStats
+from muster_scoring.model import RoundStats
+from muster_scoring.store import FoundResponse
 from muster_scoring.usecases_results import RUNNING, ShownResponse
 
 
@@ -21,13 +22,14 @@ class RoundsViewer:
 class RoundsState:
     """The rounds of a session at one moment, in the order of opening.
 
-    `recent` are the last answers, `arrived` those since the state before.
+    `recent` are the last answers, `arrived` those since the state before; both are empty while no
+    staff watches.
     """
 
     stats: Mapping[str, RoundStats]
     changed_round_ids: Sequence[str]
-    recent: Sequence[tuple[Response, Round]]
-    arrived: Sequence[tuple[Response, Round]]
+    recent: Sequence[FoundResponse]
+    arrived: Sequence[FoundResponse]
 
 
 class RoundsView:
@@ -38,6 +40,10 @@ class RoundsView:
         self._state = state
         self._previous_version = previous_version
         self._rendered: dict[tuple[bool, bool], bytes] = {}
+
+    def add_answers(self, recent: Sequence[FoundResponse]) -> None:
+        """Complete a view that was made while no staff watched: nobody has been given their form of it."""
+        self._state = replace(self._state, recent=recent)
 
     def render(self, viewer: object, last_version: int | None, /) -> bytes | None:
         """Return what changed since the version before, or the whole, as far as the viewer may see it."""
@@ -62,6 +68,7 @@ class RoundsView:
                 for stats in (state.stats[round_id] for round_id in shown)
             ],
         )
-        for response, round_ in answers:
-            put_response(view.recent_responses.add(), ShownResponse(response, round_, withheld=False))
+        for each in answers:
+            answer = ShownResponse(each.response, each.block_id, withheld=False)
+            put_response(view.recent_responses.add(), answer)
         return view.SerializeToString()

@@ -11,7 +11,7 @@ from muster.session.v1 import block_pb2, session_pb2, session_service_pb2
 from muster_kit.ids import new_id
 
 from muster_stack.demo.answers import choose
-from muster_stack.demo.client import Client, Metadata, bearer, follow
+from muster_stack.demo.client import Client, bearer, follow
 
 _TOO_LATE = {grpc.StatusCode.FAILED_PRECONDITION}
 
@@ -63,31 +63,29 @@ class Player:
             if frame.HasField("ticket"):
                 current = bearer(frame.ticket.token)
             for block in _opened(frame):
-                self._think_about(block, frame.delivery_stamp, client, current)
+                self._think_about(block, client, current)
             if _ended(frame):
                 return
 
-    def _think_about(self, block: block_pb2.Block, stamp: bytes, client: Client, ticket: Metadata) -> None:
-        task = asyncio.create_task(self._answer(block, stamp, client, ticket))
+    def _think_about(
+        self, block: block_pb2.Block, client: Client, ticket: tuple[tuple[str, str], ...]
+    ) -> None:
+        task = asyncio.create_task(self._answer(block, client, ticket))
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
 
-    async def _answer(self, block: block_pb2.Block, stamp: bytes, client: Client, ticket: Metadata) -> None:
+    async def _answer(
+        self, block: block_pb2.Block, client: Client, ticket: tuple[tuple[str, str], ...]
+    ) -> None:
         # Who knows answers sooner.
         knows = self.rng.random() < self.skill
         shortest, longest = self.think_seconds
-        async with asyncio.TaskGroup() as tasks:
-            # At once, while the player reads: what lies between is the network's, and is taken off.
-            proving = tasks.create_task(self._acknowledge(block.round_id, stamp, client, ticket))
-            await asyncio.sleep(self.rng.uniform(shortest, (shortest + longest) / 2 if knows else longest))
+        await asyncio.sleep(self.rng.uniform(shortest, (shortest + longest) / 2 if knows else longest))
         answer = choose(block, self.knowledge[block.block_id], knows=knows, rng=self.rng)
         try:
             await client.rounds.SubmitResponse(
                 round_service_pb2.SubmitResponseRequest(
-                    request_id=new_id(),
-                    round_id=block.round_id,
-                    answer=answer,
-                    delivery_proof=proving.result(),
+                    request_id=new_id(), round_id=block.round_id, answer=answer
                 ),
                 metadata=ticket,
             )
@@ -96,18 +94,6 @@ class Player:
             if error.code() not in _TOO_LATE:
                 raise
             self.late += 1
-
-    async def _acknowledge(self, round_id: str, stamp: bytes, client: Client, ticket: Metadata) -> bytes:
-        if not stamp:
-            return b""
-        request = round_service_pb2.AcknowledgeDeliveryRequest(round_id=round_id, delivery_stamp=stamp)
-        try:
-            acknowledged = await client.rounds.AcknowledgeDelivery(request, metadata=ticket)
-        except grpc.aio.AioRpcError:
-            # It costs nothing but the credit.
-            return stamp
-        proof: bytes = acknowledged.delivery_proof
-        return proof
 
 
 def _opened(frame: session_service_pb2.WatchSessionResponse) -> Iterator[block_pb2.Block]:
