@@ -95,6 +95,7 @@ class SessionApp:
             commands=self._commands,
             directory=directory,
             transitions=Transitions(self._commands, directory, scoring, _ENCODE),
+            removals=Removals(self._commands, directory, scoring),
             code_desk=CodeDesk(self._guesses, self._keys),
             keys=self._keys,
             tickets=tickets,

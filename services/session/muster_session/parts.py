@@ -23,6 +23,7 @@ class Parts:
     commands: Commands[Room]
     directory: Directory
     transitions: Transitions
+    removals: Removals
     code_desk: CodeDesk
     keys: Keys
     tickets: Tickets

@@ -98,6 +98,13 @@ class ScoringClient:
         close_times = {each.round_id: _close_time(each) for each in answer.rounds}
         return {round_id: time for round_id, time in close_times.items() if time is not None}
 
+    async def delete_session(self, organization_id: str, session_id: str, request_id: str) -> None:
+        """Delete all that is kept of a session."""
+        request = pb.DeleteSessionRequest(
+            request_id=request_id, organization_id=organization_id, session_id=session_id
+        )
+        await _asked(self._rounds.DeleteSession(request, metadata=self._metadata(organization_id)))
+
     async def update_seat(self, seat: Participant, organization_id: str) -> None:
         """Refuse the seat's older tickets; show it on the board, or not."""
         request = pb.UpdateSeatRequest(

@@ -47,7 +47,7 @@ class SessionRows(Protocol):
         ...
 
     async def remove(self) -> None:
-        """Remove the session, all that belongs to it, its log and its deadlines."""
+        """Remove the session, all that belongs to it, its events and its deadlines; the id stays taken."""
         ...
 
 
@@ -176,10 +176,14 @@ class Room(Protocol):
         """Let something happen at a time; replaces the session's deadline of that key."""
         ...
 
-    async def cancel_deadline(self, key: str) -> None:
-        """Let it not happen."""
+    async def cancel_deadline(self, key: str) -> bool:
+        """Let it not happen; False: there is no such deadline."""
         ...
 
     async def complete_deadline(self, deadline: Deadline) -> bool:
         """Take a claimed deadline off the list; False: it is not ours any more, do nothing."""
+        ...
+
+    async def remove(self) -> None:
+        """Let the id of a removed session go: another one may be made with it."""
         ...

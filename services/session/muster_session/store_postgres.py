@@ -37,13 +37,17 @@ class PostgresRoom:
         """Let something happen at a time."""
         await self._transaction.set_deadline(key, fire_time)
 
-    async def cancel_deadline(self, key: str) -> None:
+    async def cancel_deadline(self, key: str) -> bool:
         """Let it not happen."""
-        await self._transaction.cancel_deadline(key)
+        return await self._transaction.cancel_deadline(key)
 
     async def complete_deadline(self, deadline: Deadline) -> bool:
         """Take a claimed deadline off the list."""
         return await self._transaction.complete_deadline(deadline)
+
+    async def remove(self) -> None:
+        """Let the id of a removed session go."""
+        await self._transaction.remove_room()
 
 
 class PostgresSessions:
@@ -144,5 +148,5 @@ class PostgresSessions:
     async def remove(self) -> None:
         """Remove the session; what refers to it goes with it."""
         await self._connection.execute(delete(SESSION).where(self._is_ours))
-        for table in (ROOMS.deadline, ROOMS.room_event, ROOMS.room_log):
+        for table in (ROOMS.deadline, ROOMS.room_event):
             await self._connection.execute(delete(table).where(table.c.room_id == self._session_id))

@@ -68,6 +68,10 @@ class Scoring(Protocol):
         """Let the clocks go on; return the new close times by round, of those that have one."""
         ...
 
+    async def delete_session(self, organization_id: str, session_id: str, request_id: str) -> None:
+        """Delete all that is kept of a session, once for a `request_id`, however late it is repeated."""
+        ...
+
     async def update_seat(self, seat: Participant, organization_id: str) -> None:
         """Refuse the seat's older tickets; show it on the board, or not."""
         ...

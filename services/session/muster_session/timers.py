@@ -31,6 +31,8 @@ class Timers:
             await self._parts.transitions.finish_on_time(deadline)
         elif deadline.key.startswith(SEAT_DEADLINE):
             await self._tell_of_seat(deadline)
+        elif deadline.key.startswith(REMOVAL_DEADLINE):
+            await self._parts.removals.finish_on_time(deadline)
         else:
             # Of a newer release: its workers know what to do with it.
             _log.warning("deadline_unknown", session_id=deadline.room_id, key=deadline.key)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from muster_kit.caller import Caller
 from muster_kit.errors import MusterError, Reason, Violation
+from muster_kit.ids import new_id
 
 from muster_session.events import SessionUpdated
 from muster_session.model import (
@@ -75,10 +76,14 @@ async def update_session(
 
 
 async def delete_session(room: Room, caller: Caller, *, expected_revision: int) -> None:
-    """Remove a session that is not live, with its log; SESSION_STATUS otherwise."""
+    """Remove a session that is not live, with its log; SESSION_STATUS otherwise.
+
+    Scoring forgets it as soon as it can; until then the id stays taken.
+    """
     session = await session_of_staff(room, caller, expected_revision=expected_revision)
     session.require(_REMOVABLE)
     await room.sessions.remove()
+    await room.set_deadline(REMOVAL_DEADLINE + new_id(), room.now)
 
 
 def _check(settings: Settings, *, key_given: bool, has_key: bool, most_participants: int) -> None:
