@@ -48,6 +48,7 @@ from muster_session.tickets import Tickets
 from muster_session.timers import Timers
 from muster_session.usecases_finish import Encode
 from muster_session.usecases_join import CodeDesk
+from muster_session.usecases_removal import Removals
 from muster_session.usecases_transitions import Transitions
 from muster_session.watchers import Watchers
 

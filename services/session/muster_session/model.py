@@ -9,6 +9,9 @@ from typing import Final
 
 from muster_kit.errors import MusterError, Reason
 
+REMOVAL_DEADLINE: Final = "remove:"
+"""Then comes the id of a session's removal: scoring has to forget the session, at once."""
+
 
 class Status(StrEnum):
     """Where a session stands."""

@@ -12,6 +12,7 @@ from muster_session.store import Room
 from muster_session.store_directory import Directory
 from muster_session.tickets import Tickets
 from muster_session.usecases_join import CodeDesk, Keys
+from muster_session.usecases_removal import Removals
 from muster_session.usecases_transitions import Transitions
 from muster_session.watchers import Watchers
 

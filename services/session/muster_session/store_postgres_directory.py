@@ -27,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from muster_session.model import (
     LIVE,
+    REMOVAL_DEADLINE,
     Participant,
     ParticipantStatus,
     Session,

@@ -5,6 +5,7 @@ from functools import partial
 import structlog
 from muster_kit.db import Deadline
 
+from muster_session.model import REMOVAL_DEADLINE
 from muster_session.parts import Parts
 from muster_session.store_scoring import RefusedError, Scoring
 from muster_session.usecases_participants import SEAT_DEADLINE

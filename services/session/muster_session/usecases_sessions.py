@@ -11,6 +11,7 @@ from muster_session.model import (
     FIXED_BY_START,
     NOT_STARTED,
     OVER,
+    REMOVAL_DEADLINE,
     Session,
     Settings,
     Status,
