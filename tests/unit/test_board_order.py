@@ -10,10 +10,10 @@ from muster_scoring.watermark import Watermark
 
 _POSITIONS = st.builds(
     Position,
-    score=st.integers(-(10**12), 10**12) | st.integers(-3, 3),
+    score=st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 3),
     duration_ms=st.integers(0, 10**12) | st.integers(0, 2),
     reached_seq=st.integers(0, 10**12) | st.integers(0, 2),
-    entry_id=st.text(min_size=1, max_size=5),
+    entry_id=st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=5),
 )
 
 _LINES = st.builds(

@@ -8,8 +8,8 @@ from typing import Final
 from muster_scoring.model import MILLISECOND, Standing
 
 _ORDER: Final = struct.Struct(">QQQ")
-_SCORE_ZERO: Final = 1 << 63
 _LARGEST: Final = (1 << 63) - 1
+"""Of the numbers that PostgreSQL, too, has 64 bits for; the smallest is one further from 0."""
 
 # How changes travel: first and last seq; then for each line its version, and the sizes of its order, its id
 # and its entry. Scripts in Redis read it too.
@@ -21,7 +21,9 @@ _LINE: Final = struct.Struct(">QBHI")
 class Position:
     """Where an entry stands among the others; smaller is better.
 
-    Higher score first, then shorter total time, then who reached the score first, then the id.
+    Higher score first, then shorter total time, then who reached the score first, then the id. Where
+    lower scores are better, `score` has all bits of the score turned over (`~`), which no score is too
+    large for.
     """
 
     score: int
@@ -31,7 +33,7 @@ class Position:
 
     def encode(self) -> bytes:
         """Return bytes that compare like positions: fixed-width big-endian numbers do."""
-        order = _ORDER.pack(_SCORE_ZERO - self.score, self.duration_ms, self.reached_seq)
+        order = _ORDER.pack(_LARGEST - self.score, self.duration_ms, self.reached_seq)
         return order + self.entry_id.encode()
 
     @classmethod
@@ -40,8 +42,8 @@ class Position:
         if len(place) <= _ORDER.size:
             raise ValueError("too short")
         score_order, duration_ms, reached_seq = _ORDER.unpack_from(place)
-        score = _SCORE_ZERO - score_order
-        if max(score, duration_ms, reached_seq) > _LARGEST:
+        score = _LARGEST - score_order
+        if max(duration_ms, reached_seq) > _LARGEST:
             raise ValueError("out of bounds")
         entry_id = place[_ORDER.size :].decode()
         if "\0" in entry_id:
