@@ -73,7 +73,7 @@ async def open_scoring(
     stores: TestStores, directory: Path, *, instances: int = 2, deaf_instances: int = 0
 ) -> AsyncIterator[Scoring]:
     """Run the service, migrated, in a database of its own; the last `deaf_instances` cannot reach Redis."""
-    urls = await stores.copy_of("scoring", _prepare)
+    urls = await stores.copy_of("scoring", prepare)
     ticket_key = directory / "ticket-key.pem"
     write_ticket_key(ticket_key)
     redis_urls = [stores.redis_url] * instances + [_NOWHERE] * deaf_instances
@@ -105,7 +105,8 @@ async def _start(settings: Settings, exits: AsyncExitStack) -> Instance:
     return Instance(app, address, channel, RoundServiceStub(channel), BoardServiceStub(channel))
 
 
-async def _prepare(urls: DatabaseUrls) -> None:
+async def prepare(urls: DatabaseUrls) -> None:
+    """Migrate a database for scoring."""
     versions = migrations_of("scoring")
     assert versions is not None
     await migrate(urls.owner_url, schema="scoring", versions=versions)

@@ -6,6 +6,7 @@ LOCK_SESSION: Final = "SELECT * FROM scoring.session WHERE session_id = :session
 
 # For statements about all answers of a round or session. A planner that knows nothing of a table yet, as it
 # grows by the second, takes it for small: it would read it from end to end, or once for each participant.
+# They name session and round wherever they read: what a join would tell is not used to find rows.
 MANY_ROWS: Final = """
     SELECT set_config('enable_seqscan', 'off', true), set_config('enable_nestloop', 'off', true)
 """
@@ -53,12 +54,14 @@ SAVE_ROUND: Final = """
     WHERE round_id = :round_id
 """
 
+# OFFSET keeps a planner that takes the round for small from comparing every draft with every answer.
 DRAFTS: Final = """
     SELECT d.participant_id, d.display_name, d.generation, d.answer
     FROM scoring.draft AS d
     WHERE d.round_id = :round_id AND NOT EXISTS (
         SELECT FROM scoring.response AS r
         WHERE r.round_id = d.round_id AND r.participant_id = d.participant_id
+        OFFSET 0
     )
     ORDER BY d.save_time, d.participant_id
 """
@@ -72,8 +75,8 @@ SETTLE: Final = """
         FROM scoring.participant AS p
         JOIN scoring.round AS r ON r.round_id = :round_id
         LEFT JOIN scoring.response AS d
-            ON d.round_id = r.round_id AND d.participant_id = p.participant_id
-        WHERE p.session_id = r.session_id AND CASE
+            ON d.round_id = :round_id AND d.participant_id = p.participant_id
+        WHERE p.session_id = :session_id AND CASE
             WHEN d.round_id IS NULL THEN r.graded AND p.streak > 0
             ELSE r.withheld
         END
@@ -201,8 +204,8 @@ TAKE_BACK_TOTALS: Final = """
             SELECT count(*)
             FROM scoring.response AS d
             JOIN scoring.participant AS p
-                ON p.session_id = d.session_id AND p.participant_id = d.participant_id
-            WHERE d.round_id = r.round_id AND p.response_count = 1
+                ON p.session_id = :session_id AND p.participant_id = d.participant_id
+            WHERE d.round_id = :round_id AND p.response_count = 1
         ),
         response_count = s.response_count - r.response_count,
         correct_count = s.correct_count - r.correct_count,
