@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import uvloop
 from rich.console import Console
 
 from tests.bench import machine
@@ -21,13 +22,15 @@ from tests.bench.stack import NotMeasuredError, new_directory
 from tests.bench.table import as_json, print_table
 
 
+_PLAIN_COLUMNS = 110
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     known = ", ".join(f"{row.number}: {row.title}" for row in ROWS)
     parser.add_argument(
         "rows",
         nargs="*",
-        type=int,
         metavar="ROW",
         choices=[row.number for row in ROWS],
         help=f"rows to measure; default: all ({known})",
@@ -70,6 +73,11 @@ async def _main(rows: Sequence[Row], effort: Effort, console: Console) -> list[R
     return results
 
 
+def _wide_enough(console: Console) -> Console:
+    """A console as it is where somebody looks at it, and one that holds the table elsewhere."""
+    return console if console.is_terminal else Console(width=_PLAIN_COLUMNS)
+
+
 def main() -> int:
     """Measure and print; returns the exit code."""
     options = _arguments()
@@ -79,12 +87,12 @@ def main() -> int:
     progress = Console(stderr=True)
     rows = [row for row in ROWS if not options.rows or row.number in options.rows]
     try:
-        results = asyncio.run(_main(rows, QUICK if options.quick else THOROUGH, progress))
+        results = uvloop.run(_main(rows, QUICK if options.quick else THOROUGH, progress))
     except NotMeasuredError as error:
         progress.print(f"{error}", style="red")
         return 1
     about = machine.described()
-    print_table(results, about, Console())
+    print_table(results, about, _wide_enough(Console()))
     if options.json:
         options.json.write_text(json.dumps(as_json(results, about), indent=2) + "\n")
     return int(options.strict and not all(result.met for result in results))

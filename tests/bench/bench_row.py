@@ -31,7 +31,7 @@ class Row:
     It raises NotMeasuredError when there is nothing to tell.
     """
 
-    number: int
+    number: str
     title: str
     measure: Callable[[Generator, Effort], Awaitable[Sequence[Figure]]]
     limit_seconds: float = 300.0

@@ -51,7 +51,7 @@ class Figure:
 class Result:
     """What came of one row; `failure` says in one sentence why there are no figures."""
 
-    number: int
+    number: str
     title: str
     figures: Sequence[Figure]
     seconds: float

@@ -30,7 +30,7 @@ def as_json(results: Sequence[Result], machine: str) -> dict[str, Any]:
 
 def _add(table: Table, result: Result) -> None:
     load = f"load {result.load_average:.1f}, {result.seconds:.0f} s"
-    table.add_row(str(result.number), Text(result.title, style="bold"), "", Text(load, style="dim"), "", "")
+    table.add_row(result.number, Text(result.title, style="bold"), "", Text(load, style="dim"), "", "")
     if result.failure:
         table.add_row("", Text(result.failure, style="red"), "", "", "", Text("not measured", style="red"))
     for figure in result.figures:
