@@ -42,6 +42,9 @@ class BoardMirror:
         for line in changes.lines:
             self._put(line)
         self._mark.advance(changes.first_seq, changes.last_seq)
+        if not self._mark.done:
+            # There was no board when it was read: where its changes begin is not known here.
+            self._is_loaded = False
 
     def expect(self, seq: int) -> None:
         """Say that the board should have reached `seq` a while ago: if it has not, it is read again."""

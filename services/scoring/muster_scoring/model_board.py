@@ -11,6 +11,9 @@ _ORDER: Final = struct.Struct(">QQQ")
 _LARGEST: Final = (1 << 63) - 1
 """Of the numbers that PostgreSQL, too, has 64 bits for; the smallest is one further from 0."""
 
+REMOVED: Final = b"removed"
+"""What travels in the place of changes when there is no such board any more."""
+
 # How changes travel: first and last seq; then for each line its version, and the sizes of its order, its id
 # and its entry. Scripts in Redis read it too.
 _CHANGES: Final = struct.Struct(">QQ")

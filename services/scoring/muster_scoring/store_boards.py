@@ -112,5 +112,5 @@ class BoardIndex(Protocol):
         ...
 
     async def remove(self, board_id: str) -> None:
-        """Remove a board, held or not, and have whoever watches it look what became of its session."""
+        """Remove a board, held or not, and tell whoever watches it."""
         ...

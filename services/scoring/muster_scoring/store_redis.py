@@ -12,7 +12,7 @@ from muster_kit.streams.publisher import channel_of, encode_signal
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
-from muster_scoring.model_board import BoardChanges, Line, Position, encode_lines
+from muster_scoring.model_board import REMOVED, BoardChanges, Line, Position, encode_lines
 from muster_scoring.store_boards import Applied, Page, RankChange
 
 _SCRIPTS: Final = Path(__file__).parent / "scripts"
@@ -78,8 +78,8 @@ class RedisBoards:
         return _page(await self._run(self._around, [*_keys(board_id), entry_id, radius]))
 
     async def remove(self, board_id: str) -> None:
-        """Remove a board, and have whoever watches it look what became of its session."""
-        await self._run(self._remove, self._head(board_id, b""))
+        """Remove a board, held or not, and tell whoever watches it."""
+        await self._run(self._remove, self._head(board_id, REMOVED))
 
     def _apply_command(self, changes: BoardChanges) -> list[_Argument]:
         # The message goes out as it is, and the script reads it as well: it is sent once.

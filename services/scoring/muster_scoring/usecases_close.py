@@ -27,7 +27,7 @@ class Journal:
 
     def __init__(self, session: Session, now: datetime) -> None:
         self._session = session
-        self.seq = session.seq or (now - _EPOCH) // _TICK
+        self._first_seq = self.seq = session.seq or (now - _EPOCH) // _TICK
         self._standings: list[Standing] = []
 
     def next_seq(self) -> int:
@@ -45,7 +45,7 @@ class Journal:
         return Changes(
             session_id=self._session.session_id,
             organization_id=self._session.organization_id,
-            first_seq=self._session.seq,
+            first_seq=self._first_seq,
             last_seq=self.seq,
             standings=tuple(self._standings),
         )

@@ -13,7 +13,7 @@ from muster_kit.streams.room import Room
 
 from muster_scoring.board_keeper import BoardKeeper
 from muster_scoring.board_mirror import BoardMirror
-from muster_scoring.model_board import BoardChanges
+from muster_scoring.model_board import REMOVED, BoardChanges
 from muster_scoring.rounds_monitor import RoundsMonitor
 from muster_scoring.store import ResultStore
 from muster_scoring.usecases_access import Doors
@@ -119,6 +119,9 @@ class Watches:
             return
         if not payload:
             self._check_wanted.set()
+            return
+        if payload == REMOVED:
+            self._end(room)
             return
         changes = BoardChanges.decode(session_id, payload)
         if watched.mirror is not None:
