@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from muster_kit.errors import MusterError, Reason
@@ -54,7 +55,7 @@ def test_a_token_of_another_list_is_refused(other: tuple[object, ...]) -> None:
 @pytest.mark.parametrize("token", ["x", "é", "====", "AAAA", "%" * 40, "\0"])
 def test_what_is_no_token_is_refused(token: str) -> None:
     for read in (PAGES.number, PAGES.time_and_id):
-        assert refused(lambda read=read: read(token))
+        assert refused(partial(read, token))
 
 
 def test_numbers_beyond_what_the_list_has_are_refused() -> None:

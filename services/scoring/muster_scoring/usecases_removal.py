@@ -37,9 +37,9 @@ class Removal:
         self._bind = bind
 
     async def delete(self, order: Order, session_id: str, encode: Callable[[None], Message]) -> bytes:
-        """Delete a session with its rounds, answers, participants and board; one that is not there is deleted.
+        """Delete a session with its rounds, answers, participants and board; what is not there is deleted.
 
-        Raises UNAVAILABLE also when the board's copy could not be removed: then it has to be asked for again.
+        Raises UNAVAILABLE also when the board could not be removed from the index: ask again then.
         """
 
         async def work(transaction: Transaction) -> None:
