@@ -1,6 +1,7 @@
 """Stamps: what a stream is handed live says when; what it reads later says nothing of it."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from muster.stream.v1.stream_pb2 import Envelope
@@ -9,9 +10,11 @@ from muster_kit.streams import Tuning
 from tests.streams.rooms import Worker, World, eventually
 
 
-def stamp(first_seq: int, last_seq: int, now: datetime) -> bytes:
+def stamp(first_seq: int, last_seq: int) -> Callable[[datetime], bytes] | None:
     """Mark every run that holds event 2."""
-    return f"{first_seq} {last_seq} {now.isoformat()}".encode() if first_seq <= 2 <= last_seq else b""
+    if not first_seq <= 2 <= last_seq:
+        return None
+    return lambda now: f"{first_seq} {last_seq} {now.isoformat()}".encode()
 
 
 def time_of(frame: Envelope) -> datetime:

@@ -1,13 +1,11 @@
 """The least round trips of seats, and what keeping them promises."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True)
-class SeatKey:
+class SeatKey(NamedTuple):
     """A seat in a session."""
 
     session_id: str

@@ -10,7 +10,7 @@ import structlog
 from muster_kit.caller import Caller
 from muster_kit.clock import Clock
 from muster_kit.db.group_commit import GroupCommit
-from muster_kit.delivery import Addressee, DeliverySeal
+from muster_kit.delivery import Addressee, Delivery, DeliverySeal
 from muster_kit.errors import MusterError, Reason, Violation
 
 from muster_scoring.model import MILLISECOND, Round, Seat
@@ -84,14 +84,21 @@ class Deliveries:
         if delivery is None:
             return Timing(gross)
         delay = _within(delivery.time - round_.open_time, min(gross, self._bounds.delivery_delay))
-        known = self._least.get(SeatKey(seat.session_id, seat.participant_id))
-        trips = [trip for trip in (known, delivery.round_trip) if trip is not None]
-        credit = _within(min(trips, default=_NOTHING), min(gross - delay, self._bounds.network_credit))
-        return Timing(gross - delay - credit, delay, credit)
+        left = gross - delay
+        credit = _within(self._round_trip(seat, delivery), min(left, self._bounds.network_credit))
+        return Timing(left - credit, delay, credit)
 
     async def close(self) -> None:
         """Refuse what comes now, and finish what is here."""
         await self._group.close()
+
+    def _round_trip(self, seat: Seat, delivery: Delivery) -> timedelta:
+        """Return the least that is known of the seat, here or by the proof; none when nobody has measured."""
+        known = self._least.get(SeatKey(seat.session_id, seat.participant_id))
+        proven = delivery.round_trip
+        if known is None or proven is None:
+            return known or proven or _NOTHING
+        return min(known, proven)
 
     def _note(self, seat: SeatKey, trip: timedelta) -> timedelta:
         """Return the least round trip of a seat that is known here, this one included."""
@@ -111,4 +118,7 @@ class Deliveries:
 
 
 def _within(span: timedelta, most: timedelta) -> timedelta:
-    return max(_NOTHING, min(span, most)) // MILLISECOND * MILLISECOND
+    """Return the whole milliseconds of a span, at least none and at most so many."""
+    if span <= _NOTHING:
+        return _NOTHING
+    return min(span, most) // MILLISECOND * MILLISECOND

@@ -1,7 +1,7 @@
 """The watch streams of this process by session and seat: their counts, their tickets, and their end."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -89,12 +89,13 @@ class Watchers:
         if caller.room_role is not RoomRole.PARTICIPANT:
             return None
 
-        def stamp(first_seq: int, last_seq: int, now: datetime) -> bytes:
+        def stamp(first_seq: int, last_seq: int) -> Callable[[datetime], bytes] | None:
             watched = self._watched.get(session_id)
             seq, round_id = watched.asked if watched else (0, "")
             if not first_seq <= seq <= last_seq:
-                return b""
-            return self._seal.seal(Addressee(session_id, caller.participant_id, round_id), Delivery(now))
+                return None
+            to = Addressee(session_id, caller.participant_id, round_id)
+            return lambda now: self._seal.seal(to, Delivery(now))
 
         return stamp
 

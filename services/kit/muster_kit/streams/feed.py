@@ -5,7 +5,6 @@ import random
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
 import structlog
@@ -19,8 +18,8 @@ from muster_kit.streams.must import MustLane
 from muster_kit.streams.outlet import ClientTooSlow, Outlet, StreamEnd, Write
 from muster_kit.streams.process import Process
 from muster_kit.streams.room import Room
-from muster_kit.streams.run import Run
 from muster_kit.streams.snapshots import TakeSnapshot
+from muster_kit.streams.stamps import Stamp, Stamper
 from muster_kit.streams.tail import Tail
 from muster_kit.streams.views import ViewLane
 from muster_kit.streams.wheel import Alarm
@@ -28,9 +27,6 @@ from muster_kit.streams.wheel import Alarm
 # So many log events in a row before the other lanes have a turn.
 _BURST: Final = 16
 _RENEWAL_RETRY_SECONDS: Final = 5.0
-
-Stamp: TypeAlias = Callable[[int, int, datetime], bytes]
-"""Told (first seq, last seq, now) of a live run that a stream is handed; returns its stamp, b"" for none."""
 
 _Errand: TypeAlias = Callable[[Outlet], Awaitable[None]]
 
@@ -74,13 +70,14 @@ class Feed:
         self._must = MustLane(watch.tail, watch.snapshot, watch.snapshot_key)
         self._views = ViewLane(room.views, watch.viewer)
         self._lossy = LossyLane(room.lossy)
+        self._stamper = Stamper(watch.stamp, process)
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
         self._errands: dict[str, _Errand] = {}
         self._renewal_alarm: Alarm | None = None
         self._streak = 0
         self._was_stale = False
-        self._opened = self._busy_since = self._lag_told = self._loop.time()
+        self._busy_since = self._lag_told = self._loop.time()
 
     @property
     def room(self) -> Room:
@@ -118,19 +115,15 @@ class Feed:
 
     def wake(self) -> None:
         """Look for something to send, if the stream is waiting."""
-        waiter = self._waiter
-        if waiter is not None:
-            self._waiter = None
-            if not waiter.done():
-                waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def send_ticket(self, payload: bytes) -> None:
         """Send a renewed ticket, the newest one if the stream is slow."""
-
-        async def send(outlet: Outlet) -> None:
-            await self._write(outlet, frames.ticket(self._process.clock.now(), payload))
-
-        self._ask("ticket", send)
+        self._ask(
+            "ticket", lambda outlet: self._write(outlet, frames.ticket(self._process.clock.now(), payload))
+        )
 
     def end(self) -> None:
         """End the stream with OK."""
@@ -143,6 +136,10 @@ class Feed:
     def reconnect(self, cause: ReconnectCause, *, delay_seconds: float = 0) -> None:
         """Tell the client to come back with its cursor after a while, and end the stream with OK."""
         self._ask("end", lambda outlet: self._say_reconnect(outlet, cause, delay_seconds))
+
+    def reset(self) -> None:
+        """Tell the client to drop what it holds, and give it everything anew."""
+        self._ask("reset", lambda outlet: self._reset(outlet, ResetCause.RESET_CAUSE_STORE_REBUILT))
 
     def drain(self) -> None:
         """Tell the client to come back somewhere else, at a time spread at random."""
@@ -183,7 +180,8 @@ class Feed:
         self._views.restart()
         # Without a cursor: a client that loses the stream here holds nothing it could go on from.
         await outlet.write(frames.reset(self._process.clock.now(), cause), b"", self._loop.time())
-        await self._send_snapshot(outlet)
+        if self._watch.tail.opened:
+            await self._send_snapshot(outlet)
 
     async def _send_snapshot(self, outlet: Outlet) -> None:
         # Whoever takes only so many frames may not get as far as the events that follow.
@@ -214,16 +212,7 @@ class Feed:
         if run is None:
             return None
         self._streak += 1
-        return run.body + self._stamped(run), run.made
-
-    def _stamped(self, run: Run) -> bytes:
-        stamp = self._watch.stamp
-        # Whoever comes later and reads what has happened must not be taken for one who was told late.
-        if stamp is None or not run.is_live or run.made < self._opened:
-            return b""
-        too_long = max(0.0, self._loop.time() - run.made - self._process.tuning.stamp_seconds)
-        now = self._process.clock.now() - timedelta(seconds=too_long)
-        return frames.delivery_stamp(stamp(run.first_seq, run.last_seq, now))
+        return run.body + self._stamper.mark(run), run.made
 
     def _take_lag(self, outlet: Outlet) -> tuple[bytes, float] | None:
         must, views, lossy = self._must, self._views, self._lossy

@@ -97,7 +97,7 @@ def lag(now: datetime, skipped: "pb.Lag") -> bytes:
 
 
 def delivery_stamp(stamp: bytes) -> bytes:
-    """Return the part of a frame that says when one stream was handed it; b"" for no stamp."""
+    """Return the part of a frame that says when one stream was handed it."""
     return pb.Envelope(delivery_stamp=stamp).SerializeToString()
 
 

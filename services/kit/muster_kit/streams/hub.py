@@ -11,13 +11,14 @@ from redis.asyncio import Redis
 from muster_kit.clock import Clock, SystemClock
 from muster_kit.errors import MusterError, Reason
 from muster_kit.streams.background import Background
-from muster_kit.streams.feed import Feed, Renewal, Stamp, Watch
+from muster_kit.streams.feed import Feed, Renewal, Watch
 from muster_kit.streams.listener import Listener
 from muster_kit.streams.log import Log, NoLog
 from muster_kit.streams.process import Process, RunHook, SignalHook
 from muster_kit.streams.publisher import channel_of, decode
 from muster_kit.streams.room import Room
 from muster_kit.streams.snapshots import TakeSnapshot
+from muster_kit.streams.stamps import Stamp
 from muster_kit.streams.tail import Tail
 from muster_kit.streams.tuning import Tuning
 from muster_kit.streams.views import View
