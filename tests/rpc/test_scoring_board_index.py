@@ -1,7 +1,8 @@
 """The index ranks like a sort, takes changes in any order, and knows what it does not know."""
 
+import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from muster_kit.errors import MusterError
@@ -35,6 +36,22 @@ def _line(entry_id: str, score: int, version: int, *, on_board: bool = True) -> 
     return Line(entry_id, version, Position(score, 0, 0, entry_id).encode(), b"packed\0" + entry_id.encode())
 
 
+async def _load(index: RedisBoards, board_id: str, seq: int, lines: Sequence[Line]) -> None:
+    """Load a board in parts of two lines."""
+
+    async def parts() -> AsyncIterator[tuple[int, Sequence[Line]]]:
+        for start in range(0, len(lines) + 1, 2):
+            yield seq + start, lines[start : start + 2]
+
+    await index.load(board_id, parts())
+
+
+async def _epoch(index: RedisBoards, board_id: str) -> bytes:
+    (held,) = await index.held([board_id])
+    assert held is not None
+    return held.epoch
+
+
 def _one(board_id: str, line: Line) -> BoardChanges:
     return BoardChanges(board_id, line.version - 1, line.version, (line,))
 
@@ -46,9 +63,11 @@ async def test_a_board_that_was_not_loaded_is_not_held(index: RedisBoards, board
 
 
 @pytest.mark.parametrize("seed", range(5))
-async def test_changes_in_any_order_end_as_a_sort(index: RedisBoards, board_id: str, seed: int) -> None:
+async def test_changes_in_any_order_end_as_a_sort(
+    index: RedisBoards, redis: Redis, board_id: str, seed: int
+) -> None:
     chance = random.Random(seed)
-    await index.load(board_id, 0, [])
+    await _load(index, board_id, 0, [])
     truth: dict[str, Line] = {}
     early: list[BoardChanges] = []
     for seq in range(1, 301):
@@ -61,8 +80,10 @@ async def test_changes_in_any_order_end_as_a_sort(index: RedisBoards, board_id: 
             await index.apply(early)
             early = []
         if chance.random() < 0.02:
-            held = [line for line in truth.values() if line.place]
-            await index.load(board_id, seq, held)
+            await redis.delete(f"muster:scoring:board:{{{board_id}}}:{chance.choice(['places', 'lines'])}")
+            await index.apply(early)
+            early = []
+            await _load(index, board_id, seq, list(truth.values()))
     expected = sorted((line for line in truth.values() if line.place), key=lambda line: line.place)
     page = await index.page(board_id, after=None, limit=1000)
     assert page is not None
@@ -79,7 +100,7 @@ async def test_changes_in_any_order_end_as_a_sort(index: RedisBoards, board_id: 
 
 
 async def test_ranks_are_told_before_and_after(index: RedisBoards, board_id: str) -> None:
-    await index.load(board_id, 0, [])
+    await _load(index, board_id, 0, [])
     (applied,) = await index.apply(
         [BoardChanges(board_id, 0, 3, (_line("a", 5, 1), _line("b", 7, 2), _line("a", 9, 3)))]
     )
@@ -95,7 +116,7 @@ async def test_ranks_are_told_before_and_after(index: RedisBoards, board_id: str
 
 
 async def test_it_tells_up_to_which_change_it_is_complete(index: RedisBoards, board_id: str) -> None:
-    await index.load(board_id, 10, [_line("a", 1, 7)])
+    await _load(index, board_id, 10, [_line("a", 1, 7)])
 
     async def apply(first_seq: int, last_seq: int) -> int:
         (applied,) = await index.apply([BoardChanges(board_id, first_seq, last_seq, ())])
@@ -109,21 +130,87 @@ async def test_it_tells_up_to_which_change_it_is_complete(index: RedisBoards, bo
     assert await apply(3, 5) == 16
 
 
-async def test_loading_keeps_what_is_newer(index: RedisBoards, board_id: str) -> None:
-    await index.load(board_id, 0, [])
-    await index.apply([_one(board_id, _line("a", 1, 1)), _one(board_id, _line("b", 2, 2))])
-    await index.apply([_one(board_id, _line("a", 9, 3))])
-    await index.load(board_id, 2, [_line("a", 1, 1), _line("b", 2, 2)])
+async def test_a_board_that_is_held_is_not_replaced(index: RedisBoards, redis: Redis, board_id: str) -> None:
+    await _load(index, board_id, 0, [])
+    epoch = await _epoch(index, board_id)
+    await index.apply([_one(board_id, _line("a", 9, 1))])
+    await _load(index, board_id, 0, [_line("b", 2, 0)])
     page = await index.page(board_id, after=None, limit=9)
     assert page is not None
-    assert [line.entry_id for line in page.lines] == ["a", "b"]
-    assert [line.version for line in page.lines] == [3, 2]
-    assert page.done_seq == 3
+    assert [line.entry_id for line in page.lines] == ["a"]
+    assert await _epoch(index, board_id) == epoch
+    assert len(await redis.keys(f"*{board_id}*")) == 2
+
+
+async def test_of_several_loads_at_once_one_makes_the_board(
+    index: RedisBoards, redis: Redis, board_id: str
+) -> None:
+    lines = [_line(f"e{number}", number, 1) for number in range(100)]
+    await asyncio.gather(*(_load(index, board_id, 1, lines) for _ in range(5)))
+    page = await index.page(board_id, after=None, limit=200)
+    assert page is not None
+    assert list(page.lines) == lines[::-1]
+    assert len(await redis.keys(f"*{board_id}*")) == 2
+
+
+async def test_nothing_is_there_before_all_parts_are(index: RedisBoards, redis: Redis, board_id: str) -> None:
+    class CrashError(Exception):
+        pass
+
+    async def parts() -> AsyncIterator[tuple[int, Sequence[Line]]]:
+        yield 7, [_line("a", 1, 3)]
+        assert await index.held([board_id]) == [None]
+        raise CrashError
+
+    with pytest.raises(CrashError):
+        await index.load(board_id, parts())
+    assert await index.held([board_id]) == [None]
+    left = await redis.keys(f"*{board_id}*")
+    assert len(left) == 2
+    # What a crash leaves does not stay.
+    assert all([0 < await redis.ttl(key) <= 60 for key in left])
+
+
+async def test_parts_that_are_lost_make_no_board(index: RedisBoards, redis: Redis, board_id: str) -> None:
+    async def parts() -> AsyncIterator[tuple[int, Sequence[Line]]]:
+        yield 7, [_line("a", 1, 3)]
+        await redis.flushall()
+        yield 7, [_line("b", 1, 4)]
+
+    with pytest.raises(MusterError, match="INTERNAL"):
+        await index.load(board_id, parts())
+    assert await index.held([board_id]) == [None]
+
+
+async def test_a_board_that_was_lost_has_another_epoch(
+    index: RedisBoards, redis: Redis, board_id: str
+) -> None:
+    other_id = new_id()
+    await _load(index, board_id, 5, [_line("a", 1, 3)])
+    epoch = await _epoch(index, board_id)
+    assert [held and held.done_seq for held in await index.held([board_id, other_id])] == [5, None]
+    await redis.flushall()
+    await _load(index, board_id, 5, [_line("a", 1, 3)])
+    assert await _epoch(index, board_id) != epoch
+
+
+async def test_a_script_that_fails_counts_as_a_board_that_is_not_held(
+    index: RedisBoards, redis: Redis, board_id: str
+) -> None:
+    other_id = new_id()
+    await _load(index, board_id, 0, [])
+    await _load(index, other_id, 0, [])
+    await redis.delete(f"muster:scoring:board:{{{board_id}}}:lines")
+    await redis.set(f"muster:scoring:board:{{{board_id}}}:lines", "not a hash")
+    assert await index.page(board_id, after=None, limit=1) is None
+    applied = await index.apply([_one(board_id, _line("a", 1, 1)), _one(other_id, _line("a", 1, 1))])
+    assert applied[0] is None
+    assert applied[1] is not None
 
 
 async def test_several_boards_take_one_call(index: RedisBoards, redis: Redis) -> None:
     held, forgotten = new_id(), new_id()
-    await index.load(held, 0, [])
+    await _load(index, held, 0, [])
     # A server that was restarted has no scripts; the call does not notice.
     await redis.script_flush()
     applied = await index.apply([_one(held, _line("a", 1, 1)), _one(forgotten, _line("a", 1, 1))])
@@ -132,10 +219,10 @@ async def test_several_boards_take_one_call(index: RedisBoards, redis: Redis) ->
 
 
 async def test_boards_are_not_kept_for_ever(index: RedisBoards, redis: Redis, board_id: str) -> None:
-    await index.load(board_id, 0, [_line("a", 1, 0)])
+    await _load(index, board_id, 0, [_line("a", 1, 0)])
     await index.apply([_one(board_id, _line("b", 1, 1)), BoardChanges(board_id, 5, 6, ())])
     for name in ("places", "lines", "early"):
-        assert await redis.ttl(f"muster:{{{board_id}}}:{name}") > 0
+        assert await redis.ttl(f"muster:scoring:board:{{{board_id}}}:{name}") > 0
 
 
 async def test_a_redis_that_is_away_is_unavailable() -> None:

@@ -163,14 +163,14 @@ async def test_a_board_that_redis_forgot_is_made_again(scoring: Scoring, redis: 
         return reply.rank_after > 0
 
     await eventually(ranked)
-    assert await redis.exists(f"muster:{{{game.session_id}}}:lines")
+    assert await redis.exists(f"muster:scoring:board:{{{game.session_id}}}:lines")
     assert await _board(game) == await _by_sql(game)
 
 
 async def test_half_a_board_is_not_taken_for_a_board(scoring: Scoring, redis: Redis) -> None:
     game = scoring.game(base_points=10)
     await _play(game)
-    await redis.delete(f"muster:{{{game.session_id}}}:places")
+    await redis.delete(f"muster:scoring:board:{{{game.session_id}}}:places")
     assert await _board(game) == await _by_sql(game)
 
 

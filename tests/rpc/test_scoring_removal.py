@@ -57,7 +57,7 @@ async def left(game: Game, round_id: str) -> set[str]:
 
 async def board_keys(stores: TestStores, game: Game) -> list[bytes]:
     async with Redis.from_url(stores.redis_url) as redis:
-        return [key async for key in redis.scan_iter(f"muster:{{{game.session_id}}}:*", count=1000)]
+        return [key async for key in redis.scan_iter(f"muster:*{{{game.session_id}}}:*", count=1000)]
 
 
 async def test_nothing_is_left_anywhere(scoring: Scoring, stores: TestStores) -> None:

@@ -1,6 +1,6 @@
 """One board in this process, for those who watch it: fed by publications, checked against the store."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from operator import itemgetter
 from typing import Final, TypeAlias
 
@@ -11,8 +11,8 @@ from muster_scoring.model_board import BoardChanges, Line
 from muster_scoring.views_board import BoardState, BoardView, Placed
 from muster_scoring.watermark import Watermark
 
-ReadLines: TypeAlias = Callable[[], Awaitable[tuple[int, list[Line]]]]
-"""Reads the whole board from the store, with the change that it is of."""
+ReadLines: TypeAlias = Callable[[int], AsyncIterator[tuple[int, Sequence[Line]]]]
+"""Reads what changed after a change from the store, by parts, as `BoardSource.lines` returns them."""
 
 _place: Final = itemgetter(0)
 
@@ -21,7 +21,7 @@ class BoardMirror:
     """A board, ordered, with the newest version of every line that was heard of.
 
     Publications may come in any order, twice or never. What never comes is noticed by `expect`; then
-    the board is read from the store again.
+    it is read from the store.
     """
 
     def __init__(self, read: ReadLines) -> None:
@@ -47,7 +47,7 @@ class BoardMirror:
             self._is_loaded = False
 
     def expect(self, seq: int) -> None:
-        """Say that the board should have reached `seq` a while ago: if it has not, it is read again."""
+        """Say that the board should have reached `seq` a while ago: if it has not, the rest is read."""
         if self._mark.done < seq:
             self._is_loaded = False
 
@@ -58,31 +58,25 @@ class BoardMirror:
             return None
         if last is not None and last.version == self._mark.done:
             return None
-        state = BoardState(tuple(self._ranking), {placed[1].entry_id: placed[0] for placed in self._ranking})
+        state = BoardState(tuple(self._ranking), self._lines.copy())
         self._view = BoardView(self._mark.done, state, previous=last)
         return self._view
 
     async def _reload(self, *, must: bool) -> bool:
+        since_seq, seq = self._mark.done, -1
         try:
-            self._load(*await self._read())
+            async for head_seq, lines in self._read(since_seq):
+                seq = head_seq if seq < 0 else seq
+                for line in lines:
+                    self._put(line)
         except MusterError:
             if must:
                 raise
             # What is shown is a moment old; whoever said so will say it again.
             return False
-        return True
-
-    def _load(self, seq: int, lines: list[Line]) -> None:
-        for line in lines:
-            self._put(line)
-        # Whoever is not in what was read, and has not changed since, is not on the board any more.
-        read = {line.entry_id for line in lines}
-        for entry_id, line in list(self._lines.items()):
-            if entry_id not in read and line.version <= seq and line.place:
-                self._ranking.remove((line.place, line))
-                self._lines[entry_id] = Line(entry_id, seq, b"", b"")
-        self._mark.advance(0, seq)
+        self._mark.advance(since_seq, seq)
         self._is_loaded = True
+        return True
 
     def _put(self, line: Line) -> None:
         old = self._lines.get(line.entry_id)

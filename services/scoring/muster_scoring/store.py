@@ -221,9 +221,9 @@ class ResultStore(Protocol):
     async def standings(
         self, organization_id: str, session_id: str, *, since_seq: int, after: str, limit: int
     ) -> tuple[int, Sequence[Standing]]:
-        """Return the session's last change, and as of it who changed after `since_seq`, from the id `after` on.
+        """Return the session's last change, and as of it who changed after `since_seq`.
 
-        (0, none) when the organization has none of that id.
+        They come in the order of ids, from `after` on; (0, none) when the organization has no such session.
         """
         ...
 

@@ -1,6 +1,6 @@
 """Where boards live: their source, which is the truth, and an index, a copy that ranks fast."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -87,6 +87,14 @@ class BoardSource(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is in the index: every change up to `done_seq`; `epoch` is another one after each loss."""
+
+    epoch: bytes
+    done_seq: int
+
+
 class BoardIndex(Protocol):
     """Boards in the order of their places, fast to rank; a copy, which may be lost at any time.
 
@@ -95,12 +103,25 @@ class BoardIndex(Protocol):
     loaded.
     """
 
+    async def ping(self) -> None:
+        """Return when the store behind it answers."""
+        ...
+
     async def apply(self, changes: Sequence[BoardChanges]) -> Sequence[Applied | None]:
         """Put changes of several boards in, and tell whoever watches them, in one round trip."""
         ...
 
-    async def load(self, board_id: str, seq: int, lines: Sequence[Line]) -> None:
-        """Replace a board by what was true at its change `seq`; newer lines that it holds stay."""
+    async def held(self, board_ids: Sequence[str]) -> Sequence[Held | None]:
+        """Return what is held of each board."""
+        ...
+
+    async def load(self, board_id: str, parts: AsyncIterable[tuple[int, Sequence[Line]]]) -> None:
+        """Make a board of parts as `BoardSource.lines` returns them, under a new epoch.
+
+        It is not there before the last part is, and nothing happens to a board that is held by then:
+        of several who load one, the first makes it. What changed meanwhile has to be applied
+        afterwards. Whoever watches it is told to look again. Raises INTERNAL when parts were lost.
+        """
         ...
 
     async def page(self, board_id: str, *, after: Position | None, limit: int) -> Page | None:

@@ -1,24 +1,36 @@
 """Boards in Redis: a sorted set of places and a hash of lines, changed by scripts alone."""
 
 import hashlib
+import secrets
 import struct
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+import structlog
 from muster_kit.errors import MusterError, Reason
 from muster_kit.streams.publisher import channel_of, encode_signal
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import (
+    ClusterError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 
-from muster_scoring.model_board import REMOVED, BoardChanges, Line, Position, encode_lines
-from muster_scoring.store_boards import Applied, Page, RankChange
+from muster_scoring.model_board import REMOVED, BoardChanges, Line, Position
+from muster_scoring.store_boards import Applied, Held, Page, RankChange
 
 _SCRIPTS: Final = Path(__file__).parent / "scripts"
 
 _KEEP_MILLISECONDS: Final = timedelta(days=2) // timedelta(milliseconds=1)
 """A board that nobody has changed for so long is loaded again when somebody asks for it."""
+
+_KEEP_PARTS: Final = timedelta(minutes=1)
+"""Whoever loads a board and does not go on for so long has crashed."""
 
 _RETRY_AFTER: Final = timedelta(seconds=1)
 
@@ -27,16 +39,23 @@ _CHANGES_BEGIN: Final = len(encode_signal(b"")) + 1
 
 _STORED: Final = struct.Struct(">QB")
 
+# A server in trouble answers with errors too; whatever else it refuses is a fault of the script.
+_TROUBLES: Final = (ClusterError, OutOfMemoryError, ReadOnlyError)
+_TROUBLE_CODES: Final = ("BUSY", "MASTERDOWN", "MISCONF", "NOREPLICAS", "UNKILLABLE")
+
 _KEYS: Final = ("places", "lines", "early")
 _KEY_COUNT: Final = len(_KEYS)
 
 _Argument: TypeAlias = bytes | str | int
 
+_log = structlog.get_logger(__name__)
+
 
 class RedisBoards:
     """The BoardIndex. What it says to watchers goes through the channel of the board's room.
 
-    The keys of one board share a hash tag, so that they live on one node of a cluster.
+    The keys of one board share a hash tag, so that they live on one node of a cluster. A script that
+    fails is logged, and its board counts as one that is not held.
     """
 
     def __init__(self, redis: Redis, *, schema: str) -> None:
@@ -44,38 +63,51 @@ class RedisBoards:
         self._redis = redis
         self._schema = schema
         self._apply = _Script("apply")
+        self._held = _Script("held")
         self._load = _Script("load")
         self._page = _Script("page")
         self._around = _Script("around")
         self._remove = _Script("remove")
 
+    async def ping(self) -> None:
+        """Return when Redis answers."""
+        await _answer(self._redis.ping())
+
     async def apply(self, changes: Sequence[BoardChanges]) -> Sequence[Applied | None]:
         """Put changes of several boards in, and tell whoever watches them, in one round trip."""
-        commands = [self._apply_command(each) for each in changes]
-        if len(commands) == 1:
-            return [_applied(await self._run(self._apply, commands[0]))]
-        pipeline = self._redis.pipeline(transaction=False)
-        for command in commands:
-            pipeline.evalsha(self._apply.digest, _KEY_COUNT, *command)
-        replies = await _reachable(pipeline.execute(raise_on_error=False))
-        return [
-            _applied(await self._run(self._apply, command) if isinstance(reply, RedisError) else reply)
-            for command, reply in zip(commands, replies, strict=True)
-        ]
+        replies = await self._run_all(self._apply, [self._apply_command(each) for each in changes])
+        return [_applied(reply) for reply in replies]
 
-    async def load(self, board_id: str, seq: int, lines: Sequence[Line]) -> None:
-        """Replace a board by what was true at its change `seq`; newer lines that it holds stay."""
-        command = [*self._head(board_id, b""), seq, _KEEP_MILLISECONDS, encode_lines(lines)]
-        await self._run(self._load, command)
+    async def held(self, board_ids: Sequence[str]) -> Sequence[Held | None]:
+        """Return what is held of each board, in one round trip."""
+        commands: list[list[_Argument]] = [[*self._keys(board_id)] for board_id in board_ids]
+        replies = await self._run_all(self._held, commands)
+        return [None if reply is None else Held(epoch=reply[1], done_seq=reply[0]) for reply in replies]
+
+    async def load(self, board_id: str, parts: AsyncIterable[tuple[int, Sequence[Line]]]) -> None:
+        """Make a board of parts, under a new epoch; each part is a short call."""
+        token = secrets.token_hex(8)
+        places, lines = (self._key(board_id, f"{name}:{token}") for name in ("places", "lines"))
+        seq, place_count, line_count = -1, 0, 0
+        async for head_seq, part in parts:
+            # Lines of later parts may be newer, but what changed after the first was read may be missing.
+            seq = head_seq if seq < 0 else seq
+            place_count += await self._put_part(places, lines, part)
+            line_count += len(part)
+        head = self._head(board_id, b"")
+        head[_KEY_COUNT:_KEY_COUNT] = [places, lines]
+        command = [*head, max(seq, 0), _KEEP_MILLISECONDS, token, place_count, line_count]
+        if not await self._run(self._load, command, key_count=_KEY_COUNT + 2):
+            raise MusterError(Reason.INTERNAL, detail=f"parts of board {board_id} were lost")
 
     async def page(self, board_id: str, *, after: Position | None, limit: int) -> Page | None:
         """Return lines after a position, from the best."""
         place = b"" if after is None else after.encode()
-        return _page(await self._run(self._page, [*_keys(board_id), place, limit]))
+        return _page(await self._run(self._page, [*self._keys(board_id), place, limit]))
 
     async def around(self, board_id: str, entry_id: str, *, radius: int) -> Page | None:
         """Return an entry with its neighbours; no lines when it is not on the board."""
-        return _page(await self._run(self._around, [*_keys(board_id), entry_id, radius]))
+        return _page(await self._run(self._around, [*self._keys(board_id), entry_id, radius]))
 
     async def remove(self, board_id: str) -> None:
         """Remove a board, held or not, and tell whoever watches it."""
@@ -87,13 +119,54 @@ class RedisBoards:
         return [*head, _CHANGES_BEGIN, _KEEP_MILLISECONDS]
 
     def _head(self, board_id: str, message: bytes) -> list[_Argument]:
-        return [*_keys(board_id), channel_of(self._schema, board_id), encode_signal(message)]
+        return [*self._keys(board_id), channel_of(self._schema, board_id), encode_signal(message)]
 
-    async def _run(self, script: "_Script", command: Sequence[_Argument]) -> Any:
+    def _keys(self, board_id: str) -> list[str]:
+        return [self._key(board_id, name) for name in _KEYS]
+
+    def _key(self, board_id: str, name: str) -> str:
+        return f"muster:{self._schema}:board:{{{board_id}}}:{name}"
+
+    async def _put_part(self, places: str, lines: str, part: Sequence[Line]) -> int:
+        """Store lines where nobody looks yet; return how many have a place."""
+        ranked = {line.place: 0 for line in part if line.place}
+        pipeline = self._redis.pipeline(transaction=False)
+        if part:
+            pipeline.hset(lines, mapping={line.entry_id: _stored(line) for line in part})
+            pipeline.pexpire(lines, _KEEP_PARTS)
+        if ranked:
+            pipeline.zadd(places, ranked)
+            pipeline.pexpire(places, _KEEP_PARTS)
+        await _answer(pipeline.execute())
+        return len(ranked)
+
+    async def _run_all(self, script: "_Script", commands: Sequence[Sequence[_Argument]]) -> Sequence[Any]:
+        if len(commands) == 1:
+            return [await self._run(script, commands[0])]
+        pipeline = self._redis.pipeline(transaction=False)
+        for command in commands:
+            pipeline.evalsha(script.digest, _KEY_COUNT, *command)
+        replies = await _answer(pipeline.execute(raise_on_error=False))
+        return [
+            await self._run(script, command) if isinstance(reply, RedisError) else reply
+            for command, reply in zip(commands, replies, strict=True)
+        ]
+
+    async def _run(
+        self, script: "_Script", command: Sequence[_Argument], *, key_count: int = _KEY_COUNT
+    ) -> Any:
         try:
-            return await _reachable(self._redis.evalsha(script.digest, _KEY_COUNT, *command))
-        except NoScriptError:
-            return await _reachable(self._redis.eval(script.source, _KEY_COUNT, *command))
+            try:
+                reply = await _answer(self._redis.evalsha(script.digest, key_count, *command))
+            except NoScriptError:
+                reply = await _answer(self._redis.eval(script.source, key_count, *command))
+        except ResponseError as error:
+            if not script.is_faulty:
+                _log.error("board_script_failed", script=script.name, error=str(error))
+            script.is_faulty = True
+            return None
+        script.is_faulty = False
+        return reply
 
 
 class _Script:
@@ -101,12 +174,11 @@ class _Script:
 
     def __init__(self, name: str) -> None:
         parts = (_SCRIPTS / f"{part}.lua" for part in ("board", name))
+        self.name = name
         self.source = "".join(part.read_text(encoding="utf-8") for part in parts)
         self.digest = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
-
-
-def _keys(board_id: str) -> list[_Argument]:
-    return [f"muster:{{{board_id}}}:{name}" for name in _KEYS]
+        self.is_faulty = False
+        """Whether it failed when it was last run: that is said once."""
 
 
 def _applied(reply: list[int] | None) -> Applied | None:
@@ -129,11 +201,23 @@ def _line(entry_id: bytes, stored: bytes) -> Line:
     return Line(entry_id.decode(), version, stored[_STORED.size : packed_at] + entry_id, stored[packed_at:])
 
 
-async def _reachable(reply: Awaitable[Any]) -> Any:
-    """Return the reply; a Redis that is away or wants its data loaded first is UNAVAILABLE."""
+def _stored(line: Line) -> bytes:
+    order = line.order
+    return _STORED.pack(line.version, len(order)) + order + line.packed
+
+
+async def _answer(reply: Awaitable[Any]) -> Any:
+    """Return the reply; a Redis that is away, or in no state to serve, is UNAVAILABLE.
+
+    What else it answers is raised as ResponseError.
+    """
     try:
         return await reply
-    except NoScriptError:
-        raise
     except (RedisError, OSError) as error:
+        if isinstance(error, ResponseError) and not _is_trouble(error):
+            raise
         raise MusterError(Reason.UNAVAILABLE, retry_after=_RETRY_AFTER, detail=repr(error)) from error
+
+
+def _is_trouble(error: ResponseError) -> bool:
+    return isinstance(error, _TROUBLES) or str(error).startswith(_TROUBLE_CODES)

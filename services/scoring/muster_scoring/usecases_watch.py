@@ -1,6 +1,8 @@
 """Watching boards and rounds: what is watched in this process, and how it learns of changes."""
 
 import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Final
@@ -50,6 +52,7 @@ class Watches:
     A change is published with what it left of the board, and heard by every process in which the
     session is watched. Whatever is missed is found by comparing with the session's last change in the
     store: one query for all sessions, every two seconds, and at once when publications may be missing.
+    When the index had lost a board, which its epoch tells, the board's streams begin anew.
     """
 
     def __init__(self, hub: Hub, keeper: BoardKeeper, results: ResultStore, doors: Doors) -> None:
@@ -68,17 +71,36 @@ class Watches:
         """Stream a session's board until the stream ends. Raises NOT_FOUND, PERMISSION_DENIED."""
         access = await self._doors.enter(caller, board_id)
         viewer = BoardViewer(access.participant_id, top or _TOP, radius)
+        await self.show(
+            self._keeper, access.organization_id, board_id, viewer=viewer, extent=extent, write=write
+        )
+
+    async def show(
+        self,
+        keeper: BoardKeeper,
+        organization_id: str,
+        board_id: str,
+        *,
+        viewer: BoardViewer,
+        extent: Extent,
+        write: Write,
+    ) -> None:
+        """Stream any keeper's board until the stream ends; the caller checks who may.
+
+        Whatever keepers there are, their boards have different ids.
+        """
         async with self._hub.open_views(
             board_id, viewer=viewer, max_frames=extent.max_frames, replay_only=extent.replay_only
         ) as feed:
-            watched = self._watched.setdefault(feed.room, WatchedSession())
+            watched = self._watched.setdefault(feed.room, WatchedSession(keeper, organization_id))
             if watched.mirror is None:
-                watched.mirror = BoardMirror(lambda: self._keeper.lines(access.organization_id, board_id))
+                watched.mirror = BoardMirror(lambda since: keeper.parts(organization_id, board_id, since))
+                watched.learn(await keeper.epoch(organization_id, board_id), _BOARD)
             with watched.watcher(_BOARD):
                 await watched.begin(
                     feed.room, _BOARD, watched.mirror.compute, rate_per_second=_BOARDS_A_SECOND
                 )
-                await watched.serve(feed, write)
+                await watched.serve(feed, _BOARD, write)
 
     async def rounds(self, caller: Caller, session_id: str, *, extent: Extent, write: Write) -> None:
         """Stream the counts of a session's rounds. Raises NOT_FOUND, PERMISSION_DENIED."""
@@ -89,7 +111,9 @@ class Watches:
             max_frames=extent.max_frames,
             replay_only=extent.replay_only,
         ) as feed:
-            watched = self._watched.setdefault(feed.room, WatchedSession())
+            watched = self._watched.setdefault(
+                feed.room, WatchedSession(self._keeper, access.organization_id)
+            )
             if watched.monitor is None:
                 watched.monitor = RoundsMonitor(self._results, access.organization_id, session_id)
             monitor = watched.monitor
@@ -97,7 +121,7 @@ class Watches:
                 await watched.begin(feed.room, _ROUNDS, monitor.compute, rate_per_second=_COUNTS_A_SECOND)
                 if access.is_staff:
                     await monitor.show_answers()
-                await watched.serve(feed, write)
+                await watched.serve(feed, _ROUNDS, write)
 
     async def keep_checking(self) -> None:
         """Look for changes that nobody told of, until cancelled."""
@@ -134,7 +158,7 @@ class Watches:
         known_seqs = {room: watched.known_seq for room, watched in self._watched.items()}
         if not known_seqs:
             return
-        heads = await self._results.heads([room.room_id for room in known_seqs])
+        heads = await self._heads()
         for room, known_seq in known_seqs.items():
             if heads.get(room.room_id, 0) < known_seq:
                 self._end(room)
@@ -144,6 +168,7 @@ class Watches:
             if watched.seq < seq:
                 watched.seq = seq
                 watched.touch(room, _ROUNDS)
+        await self._check_epochs(heads)
         if not any(watched.is_behind(heads.get(room.room_id, 0)) for room, watched in rooms):
             return
         await asyncio.sleep(_GRACE_SECONDS)
@@ -152,6 +177,28 @@ class Watches:
             if watched.mirror is not None and watched.is_behind(seq):
                 watched.mirror.expect(seq)
                 watched.touch(room, _BOARD)
+
+    async def _heads(self) -> Mapping[str, int]:
+        heads: dict[str, int] = {}
+        for keeper, rooms in self._by_keeper().items():
+            heads |= await keeper.source.heads([room.room_id for room, _ in rooms])
+        return heads
+
+    async def _check_epochs(self, heads: Mapping[str, int]) -> None:
+        """See whether the index still has the boards that are watched; of a quiet one nobody else would."""
+        for keeper, rooms in self._by_keeper().items():
+            boards = {room.room_id: watched for room, watched in rooms if watched.mirror is not None}
+            epochs = await keeper.epochs(
+                {id_: (watched.organization_id, heads.get(id_, 0)) for id_, watched in boards.items()}
+            )
+            for board_id, watched in boards.items():
+                watched.learn(epochs.get(board_id, b""), _BOARD)
+
+    def _by_keeper(self) -> Mapping[BoardKeeper, Sequence[tuple[Room, WatchedSession]]]:
+        rooms: defaultdict[BoardKeeper, list[tuple[Room, WatchedSession]]] = defaultdict(list)
+        for room, watched in self._watched.items():
+            rooms[watched.keeper].append((room, watched))
+        return rooms
 
     def _end(self, room: Room) -> None:
         """Forget a session that was deleted: one of the same id is another one, which begins anew."""

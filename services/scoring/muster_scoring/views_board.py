@@ -32,15 +32,15 @@ class BoardViewer:
 
 @dataclass(frozen=True, slots=True)
 class BoardState:
-    """A board at one moment: lines from the best, and everybody's place."""
+    """A board at one moment: lines from the best, and by entry; those without a place are not on it."""
 
     ranking: Sequence[Placed]
-    place_of: Mapping[str, bytes]
+    lines: Mapping[str, Line]
 
     def rank_of(self, entry_id: str) -> int:
         """Return the rank from 1; 0 when not on the board."""
-        place = self.place_of.get(entry_id)
-        return 0 if place is None else bisect_left(self.ranking, place, key=_place) + 1
+        line = self.lines.get(entry_id)
+        return bisect_left(self.ranking, line.place, key=_place) + 1 if line is not None and line.place else 0
 
 
 class BoardView:

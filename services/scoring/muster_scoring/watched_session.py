@@ -11,6 +11,7 @@ from muster_kit.streams.feed import Feed
 from muster_kit.streams.room import Room
 from muster_kit.streams.views import View
 
+from muster_scoring.board_keeper import BoardKeeper
 from muster_scoring.board_mirror import BoardMirror
 from muster_scoring.rounds_monitor import RoundsMonitor
 
@@ -19,14 +20,21 @@ Compute: TypeAlias = Callable[[], Awaitable[View | None]]
 
 
 class WatchedSession:
-    """Its board, its rounds and who watches them; `seq` is the last change that was heard of."""
+    """Its board, its rounds and who watches them; `seq` is the last change that was heard of.
 
-    def __init__(self) -> None:
+    It may be any other board as well, which has no rounds.
+    """
+
+    def __init__(self, keeper: BoardKeeper, organization_id: str) -> None:
+        """`keeper` is the one that keeps the board."""
+        self.keeper = keeper
+        self.organization_id = organization_id
         self.seq = 0
         self.mirror: BoardMirror | None = None
         self.monitor: RoundsMonitor | None = None
         self._is_gone = False
-        self._feeds: set[Feed] = set()
+        self._feeds: dict[Feed, str] = {}
+        self._epoch = b""
         self._watchers: Counter[str] = Counter()
         self._outdated: set[str] = set()
         self._beginning = asyncio.Lock()
@@ -77,14 +85,24 @@ class WatchedSession:
                 room.offer(key, view)
             room.compute(key, compute, rate_per_second=rate_per_second)
 
-    async def serve(self, feed: Feed, write: Write) -> None:
-        """Serve a stream to its end; NOT_FOUND when that is the session's."""
-        self._feeds.add(feed)
+    async def serve(self, feed: Feed, key: str, write: Write) -> None:
+        """Serve a stream of a view to its end; NOT_FOUND when that is the session's."""
+        self._feeds[feed] = key
         try:
             await feed.serve(write)
         finally:
-            self._feeds.discard(feed)
+            del self._feeds[feed]
         self._require_there()
+
+    def learn(self, epoch: bytes, key: str) -> None:
+        """Take the board's epoch in the index, b"" when it is not known.
+
+        When it is another one than before, the index had lost the board: streams of the view begin anew.
+        """
+        if epoch and self._epoch not in (b"", epoch):
+            for feed in [feed for feed, shown in self._feeds.items() if shown == key]:
+                feed.reset()
+        self._epoch = epoch or self._epoch
 
     def end(self) -> None:
         """End all streams: the session is gone."""

@@ -5,7 +5,7 @@
 --         not on the board) and the packed entry. Fields that begin with a NUL are the board's state.
 -- KEYS[3] early: ranges of changes that came before others that must be applied first.
 local places, lines, early = KEYS[1], KEYS[2], KEYS[3]
-local DONE, SIZE = '\0done', '\0size'
+local DONE, SIZE, EPOCH = '\0done', '\0size', '\0epoch'
 local ORDER = 24
 
 -- The change up to which the board is complete; nil when the board is not held, or only in part.
@@ -36,7 +36,7 @@ end
 -- Note that all changes after first up to last are applied; returns up to where all are.
 local function advance(done, first, last)
     if first > done then
-        redis.call('ZADD', early, first, first .. ':' .. last)
+        redis.call('ZADD', early, first, string.format('%.0f:%.0f', first, last))
         return done
     end
     done = math.max(done, last)

@@ -1,20 +1,17 @@
--- ARGV: channel, message for it, seq that the lines are of, milliseconds to keep the board, the lines. What
--- the board holds of later changes stays.
-local seq = tonumber(ARGV[3])
-local done = done_seq()
-local newer = {}
-local held = redis.call('HGETALL', lines)
-for i = 1, #held, 2 do
-    local version, order = 0, ''
-    if string.byte(held[i]) ~= 0 then version, order = unpack_line(held[i + 1]) end
-    if version > seq then
-        table.insert(newer, {held[i], version, order, string.sub(held[i + 1], 10 + #order)})
-    end
+-- KEYS[4], KEYS[5]: places and lines that were loaded. ARGV: channel, message for it, seq that they are
+-- complete up to, milliseconds to keep the board, its epoch, how many places and lines were loaded.
+-- Makes them the board, unless there is one by now. Returns 0 when some of them were lost.
+local loaded_places, loaded_lines = KEYS[4], KEYS[5]
+local is_whole = redis.call('ZCARD', loaded_places) == tonumber(ARGV[6])
+    and redis.call('HLEN', loaded_lines) == tonumber(ARGV[7])
+if not is_whole or done_seq() then
+    redis.call('UNLINK', loaded_places, loaded_lines)
+    return is_whole and 1 or 0
 end
-redis.call('DEL', places, lines)
-each_line(ARGV[5], 1, put)
-for _, line in ipairs(newer) do put(line[1], line[2], line[3], line[4]) end
--- A board that was complete beyond the snapshot still is: all it had of it was kept.
-keep(advance(math.max(seq, done or 0), 0, seq), ARGV[4])
+redis.call('UNLINK', places, lines, early)
+if redis.call('EXISTS', loaded_places) == 1 then redis.call('RENAME', loaded_places, places) end
+if redis.call('EXISTS', loaded_lines) == 1 then redis.call('RENAME', loaded_lines, lines) end
+redis.call('HSET', lines, EPOCH, ARGV[5])
+keep(tonumber(ARGV[3]), ARGV[4])
 redis.call('PUBLISH', ARGV[1], ARGV[2])
 return 1
