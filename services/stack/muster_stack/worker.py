@@ -5,11 +5,13 @@
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Final
 
 import uvloop
 from muster_kit.app import BuildApp, ServiceApp
@@ -19,6 +21,10 @@ from muster_kit.telemetry import configure_logging
 from muster_stack.configuration import read_settings
 from muster_stack.hosting import Host
 from muster_stack.problem import Problem
+
+# Objects made since the last collection that start the next one. The interpreter's 700 are a few calls' worth.
+_COLLECT_AFTER: Final = 10_000
+_COLLECTIONS_A_GENERATION: Final = 20
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,6 +50,7 @@ async def serve(
     """Host `services` until SIGTERM or SIGINT; a second signal cuts the drain short."""
     told_to_stop = _stop_signals()
     async with Host(settings, [_build(name, settings) for name in services], reuse_port=shared) as host:
+        _spare_collections()
         _say_ready(ready_fd)
         await told_to_stop.wait()
         told_to_stop.clear()
@@ -70,6 +77,17 @@ def _stop_signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
     return told
+
+
+def _spare_collections() -> None:
+    """Leave what has been made so far out of garbage collections: it stays until the end.
+
+    These are some hundred thousand objects: code, contracts, tables. To look through all of them takes a
+    tenth of a second, in which no call is served.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, _COLLECTIONS_A_GENERATION, _COLLECTIONS_A_GENERATION)
 
 
 def _say_ready(descriptor: int | None) -> None:
