@@ -196,9 +196,11 @@ async def test_a_batch_is_flushed_while_the_one_before_is_followed_up_and_no_fur
             second_came.set()
         return await gate.flush(items)
 
-    async def follow_up(outcomes: Sequence[int | BaseException]) -> Sequence[int | BaseException]:
+    async def follow_up(
+        items: Sequence[int], outcomes: Sequence[int | BaseException]
+    ) -> Sequence[int | BaseException]:
         await held_back.wait()
-        log.append(("follow", [each for each in outcomes if isinstance(each, int)]))
+        log.append(("follow", list(items)))
         return [each + 1 if isinstance(each, int) else each for each in outcomes]
 
     group = GroupCommit(flush, follow_up=follow_up, max_items=1)
@@ -212,14 +214,16 @@ async def test_a_batch_is_flushed_while_the_one_before_is_followed_up_and_no_fur
     assert await asyncio.gather(*tasks[:2], tasks[3]) == [3, 5, 9]
     with pytest.raises(ValueError, match="-3"):
         await tasks[2]
-    assert [items for step, items in log if step == "follow"] == [[2], [4], [], [8]]
+    assert [items for step, items in log if step == "follow"] == [[1], [2], [-3], [4]]
 
 
 async def test_an_error_of_the_follow_up_goes_to_its_batch_and_to_no_other() -> None:
     gate = Gate()
     gate.open.set()
 
-    async def follow_up(outcomes: Sequence[int | BaseException]) -> Sequence[int | BaseException]:
+    async def follow_up(
+        items: Sequence[int], outcomes: Sequence[int | BaseException]
+    ) -> Sequence[int | BaseException]:
         if 2 in outcomes:
             raise OSError("the index is away")
         return outcomes
@@ -236,7 +240,9 @@ async def test_nobody_waits_for_ever_for_a_follow_up_that_ended_with_the_loop(tu
     gate.open.set()
     never = asyncio.Event()
 
-    async def follow_up(outcomes: Sequence[int | BaseException]) -> Sequence[int | BaseException]:
+    async def follow_up(
+        items: Sequence[int], outcomes: Sequence[int | BaseException]
+    ) -> Sequence[int | BaseException]:
         await never.wait()
         return outcomes
 
@@ -257,7 +263,9 @@ async def test_closing_waits_for_the_last_follow_up() -> None:
     gate.open.set()
     held_back = asyncio.Event()
 
-    async def follow_up(outcomes: Sequence[int | BaseException]) -> Sequence[int | BaseException]:
+    async def follow_up(
+        items: Sequence[int], outcomes: Sequence[int | BaseException]
+    ) -> Sequence[int | BaseException]:
         await held_back.wait()
         return outcomes
 

@@ -22,7 +22,7 @@ from muster_stack.configuration import read_settings
 from muster_stack.hosting import Host
 from muster_stack.problem import Problem
 
-# Objects made since the last collection that start the next one. The interpreter's 700 are a few calls' worth.
+# So many more objects than at the last collection start the next one; the interpreter's 700 are few calls.
 _COLLECT_AFTER: Final = 10_000
 _COLLECTIONS_A_GENERATION: Final = 20
 

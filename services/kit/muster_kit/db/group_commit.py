@@ -12,7 +12,9 @@ from muster_kit.errors import MusterError, Reason
 I = TypeVar("I")  # noqa: E741 - I for item, R for result: one item, one result
 R = TypeVar("R")
 
-FollowUp: TypeAlias = Callable[[Sequence[R | BaseException]], Awaitable[Sequence[R | BaseException]]]
+FollowUp: TypeAlias = Callable[
+    [Sequence[I], Sequence[R | BaseException]], Awaitable[Sequence[R | BaseException]]
+]
 _Batch: TypeAlias = list[tuple[I, asyncio.Future[R]]]
 
 _FULL_RETRY_AFTER = timedelta(seconds=1)
@@ -28,15 +30,15 @@ class GroupCommit(Generic[I, R]):
     alone, one that `flush` raises goes to all of the batch. A caller that is cancelled while it
     waits is left out; one that is cancelled later changes nothing for the others.
 
-    With `follow_up`, that makes the outcomes of those of `flush`, also one batch at a time and in
-    order, while `flush` has the next batch; so two batches are on their way at most.
+    `follow_up` makes the outcomes of the items and of what `flush` returned, also one batch at a time
+    and in order, while `flush` has the next batch. So at most two batches are on their way.
     """
 
     def __init__(
         self,
         flush: Callable[[Sequence[I]], Awaitable[Sequence[R | BaseException]]],
         *,
-        follow_up: FollowUp[R] | None = None,
+        follow_up: FollowUp[I, R] | None = None,
         max_items: int = 256,
         max_waiting: int = 8192,
         on_idle: Callable[[], None] | None = None,
@@ -127,9 +129,9 @@ class GroupCommit(Generic[I, R]):
         return outcomes
 
     async def _follow(
-        self, follow_up: FollowUp[R], batch: _Batch[I, R], outcomes: Sequence[R | BaseException]
+        self, follow_up: FollowUp[I, R], batch: _Batch[I, R], outcomes: Sequence[R | BaseException]
     ) -> None:
-        _settle(batch, await _outcomes(batch, follow_up(outcomes)))
+        _settle(batch, await _outcomes(batch, follow_up([item for item, _ in batch], outcomes)))
 
     async def _followed(self) -> None:
         """Wait until the batch that was flushed last has been followed up."""
