@@ -21,7 +21,6 @@ from tests.bench.rows import ROWS
 from tests.bench.stack import NotMeasuredError, new_directory
 from tests.bench.table import as_json, print_table
 
-
 _PLAIN_COLUMNS = 110
 
 

@@ -1,6 +1,8 @@
-"""Measures what a delivery costs a server, beside bare writes: python tests/bench/fanout.py [streams…]."""
+"""Measures what a delivery costs a server, beside bare writes: python -m tests.bench.fanout."""
 
+import argparse
 import asyncio
+import json
 import logging
 import random
 import statistics
@@ -18,7 +20,6 @@ from muster_kit.streams.publisher import channel_of, encode_run
 from redis.asyncio import Redis
 
 DELIVERIES = 8000
-ROUNDS = 9
 IDLE_SECONDS = 10.0
 EVENT = random.randbytes(200)
 OPTIONS = [("grpc.use_local_subchannel_pool", 1)]
@@ -130,7 +131,9 @@ async def served(kinds: Mapping[str, Kind], streams: int) -> AsyncIterator[None]
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     clients = [
-        await asyncio.create_subprocess_exec(sys.executable, __file__, "watch", str(port), name, str(streams))
+        await asyncio.create_subprocess_exec(
+            *(sys.executable, __file__, "--watch", name, "--port", str(port), "--streams", str(streams))
+        )
         for name in kinds
     ]
     try:
@@ -177,12 +180,16 @@ async def idle_share() -> float:
     return (time.process_time() - start) / IDLE_SECONDS
 
 
-async def compare(hub: Hub, streams: int) -> None:
+async def compare(hub: Hub, streams: int, rounds: int) -> list[dict[str, float]]:
     """The kinds in turns, so that whatever else the machine does falls on all of them alike."""
     kinds: dict[str, Kind] = {"bare": Bare(), "woken": Woken(), "streams": Fed(hub)}
     async with served(kinds, streams):
-        rounds = [{name: await cost(kind, streams) for name, kind in kinds.items()} for _ in range(ROUNDS)]
-    for name in kinds:
+        return [{name: await cost(kind, streams) for name, kind in kinds.items()} for _ in range(rounds)]
+
+
+def show(streams: int, rounds: Sequence[Mapping[str, float]]) -> None:
+    """Print medians, and ratios to what is least."""
+    for name in rounds[0]:
         costs = statistics.median(round_[name] for round_ in rounds)
         ratios = {to: statistics.median(r[name] / r[to] for r in rounds) for to in ("bare", "woken")}
         print(
@@ -196,21 +203,35 @@ async def rest(kind: Kind, name: str, streams: int) -> None:
         print(f"{streams:5} {name:8} idle: {await idle_share():.2%} of a CPU")
 
 
-async def main(counts: list[int]) -> None:
-    """Measure every kind with every number of streams."""
+async def main(streams: int, rounds: int, *, as_json: bool) -> None:
+    """Measure all kinds; for people also what streams cost that nothing happens on."""
     redis: Redis = Redis.from_url("redis://127.0.0.1:1")
     async with redis, Hub(redis, EmptyLog(), schema="bench") as hub:
-        for streams in counts:
-            await compare(hub, streams)
-        await rest(Woken(), "woken", counts[-1])
-        await rest(Fed(hub), "streams", counts[-1])
+        costs = await compare(hub, streams, rounds)
+        if as_json:
+            print(json.dumps(costs))
+            return
+        show(streams, costs)
+        await rest(Woken(), "woken", streams)
+        await rest(Fed(hub), "streams", streams)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.fanout", description=__doc__)
+    parser.add_argument("--streams", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--json", action="store_true", help="the rounds, in microseconds a delivery")
+    parser.add_argument("--watch", help=argparse.SUPPRESS)
+    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
     # What the listener says about a Redis that is not there is of no interest here.
     logging.disable()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    if sys.argv[1:2] == ["watch"]:
-        asyncio.run(watch_all(int(sys.argv[2]), sys.argv[3], int(sys.argv[4])))
+    options = _arguments()
+    if options.watch:
+        asyncio.run(watch_all(options.port, options.watch, options.streams))
     else:
-        asyncio.run(main([int(n) for n in sys.argv[1:]] or [200, 500, 1000]))
+        asyncio.run(main(options.streams, options.rounds, as_json=options.json))

@@ -1,6 +1,6 @@
 """The rows of the bench, in the order of their numbers."""
 
-from tests.bench import row_design, row_size, row_streams, row_submit
+from tests.bench import row_crowd, row_design, row_size, row_streams, row_submit, row_watch
 from tests.bench.bench_row import Row
 
 ROWS = (
@@ -10,4 +10,8 @@ ROWS = (
     Row("3b", "Scores over streams and in batches, one worker", row_streams.scores),
     Row("4", "A submission among ten thousand, beside one among a hundred", row_size.room_size),
     Row("5", "Responses stored and ranked, beside triggers that recount", row_design.background_design),
+    Row("6", "An event to 1,000 watchers, beside bare writes", row_watch.fan_out),
+    Row("7", "From a command to the last of 1,000 watchers", row_watch.last_watcher),
+    Row("8", "5,000 watch streams on one worker", row_crowd.crowd),
+    Row("9", "1,000 streams cut at once, and back", row_crowd.return_of_all),
 )

@@ -17,7 +17,8 @@ AS_WRITTEN = Path(__file__).with_name("triggers.sql")
 SPARING = Path(__file__).with_name("triggers_sparing.sql")
 """Goes on top of the one above."""
 
-_BLOCKS, _ANSWERED_BLOCKS = 60, 5
+# The middle of a quiz of twenty questions.
+_BLOCKS, _ANSWERED_BLOCKS = 60, 10
 _RIGHT, _LEAST_SCORE, _MOST_SCORE = 0.5, 500, 1000
 _COLUMNS = (
     "live_session_id",
@@ -84,7 +85,7 @@ class Triggers:
         await connection.copy_records_to_table("live_session_responses", records=given, columns=_COLUMNS)
         await connection.execute("ALTER TABLE live_session_responses ENABLE TRIGGER USER")
         await connection.execute(_CATCH_UP)
-        await connection.execute("VACUUM (FULL, ANALYZE)")
+        await connection.execute("VACUUM (ANALYZE)")
         return everything
 
     def _worth(self) -> tuple[str, int, int]:
