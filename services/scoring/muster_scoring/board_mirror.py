@@ -31,6 +31,8 @@ class BoardMirror:
         self._mark = Watermark()
         self._is_loaded = False
         self._view: BoardView | None = None
+        self._floor_seq = 0
+        self._is_whole_due = False
 
     @property
     def done_seq(self) -> int:
@@ -59,7 +61,8 @@ class BoardMirror:
         if last is not None and last.version == self._mark.done:
             return None
         state = BoardState(tuple(self._ranking), self._lines.copy())
-        self._view = BoardView(self._mark.done, state, previous=last)
+        previous, self._is_whole_due = None if self._is_whole_due else last, False
+        self._view = BoardView(self._mark.done, state, previous=previous)
         return self._view
 
     async def _reload(self, *, must: bool) -> bool:
@@ -78,13 +81,32 @@ class BoardMirror:
         self._is_loaded = True
         return True
 
+    def _begin_anew(self, floor_seq: int) -> None:
+        """Forget everything up to a change."""
+        newer = [line for line in self._lines.values() if line.version > floor_seq]
+        self._lines.clear()
+        self._ranking.clear()
+        self._floor_seq = floor_seq
+        for line in newer:
+            self._put(line)
+        # Nothing before is missing any more.
+        self._mark.advance(0, floor_seq)
+        self._is_whole_due = True
+
     def _put(self, line: Line) -> None:
+        if line.version <= self._floor_seq:
+            return
+        if not line.entry_id:
+            self._begin_anew(line.version)
+            return
         old = self._lines.get(line.entry_id)
         if old is not None:
             if old.version >= line.version:
                 return
             if old.place:
                 self._ranking.remove((old.place, old))
+                # Who is taken off must not stay in sight of anybody, whatever was missed before.
+                self._is_whole_due |= not line.place
         self._lines[line.entry_id] = line
         if line.place:
             self._ranking.add((line.place, line))

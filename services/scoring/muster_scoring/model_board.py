@@ -82,6 +82,14 @@ class Line:
         return self.place[: _ORDER.size]
 
 
+def floor_line(seq: int) -> Line:
+    """Return the line that is no entry: a board began anew, and nothing of `seq` or before is on it any more.
+
+    It is told apart by its id, which is empty, as no entry's is.
+    """
+    return Line("", seq, b"", b"")
+
+
 @dataclass(frozen=True, slots=True)
 class BoardChanges:
     """The lines that all changes of a board after `first_seq` up to `last_seq` left."""

@@ -75,6 +75,8 @@ class BoardSource(Protocol):
         They are of entries after `after`, in any lasting order of ids; fewer than `limit` are the last.
         All parts together have every change up to the one that the first part tells; lines of later
         parts may be newer. Who left the board comes without a place, so a source never forgets them.
+        If the board began anew after `since_seq`, the first line is the `floor_line`; nobody who left
+        before that comes.
         """
         ...
 
@@ -108,7 +110,10 @@ class BoardIndex(Protocol):
         ...
 
     async def apply(self, changes: Sequence[BoardChanges]) -> Sequence[Applied | None]:
-        """Put changes of several boards in, and tell whoever watches them, in one round trip."""
+        """Put changes of several boards in, and tell whoever watches them, in one round trip.
+
+        A board that begins anew is not held any more.
+        """
         ...
 
     async def held(self, board_ids: Sequence[str]) -> Sequence[Held | None]:

@@ -6,20 +6,36 @@ redis.call('PUBLISH', ARGV[1], ARGV[2])
 local done = done_seq()
 if not done then return nil end
 
+local message = ARGV[2]
+local first, last, at = struct.unpack('>I8I8', message, ARGV[3])
+
+-- A board that begins anew, which its first line tells, is loaded: it is short then. What others have yet to
+-- apply of its past must not come back.
+local floor = unpack_line(redis.call('HGET', lines, FLOOR))
+if at <= #message then
+    local version, _, id_size = struct.unpack('>I8BI2', message, at)
+    if id_size == 0 and version > floor then
+        redis.call('UNLINK', places, lines, early)
+        return nil
+    end
+end
+
 local function rank(order, entry_id)
     if order == '' then return 0 end
     return redis.call('ZRANK', places, order .. entry_id) + 1
 end
 
-local message = ARGV[2]
-local first, last, at = struct.unpack('>I8I8', message, ARGV[3])
 local reply = {done}
 each_line(message, at, function(entry_id, version, order, packed)
-    local _, old_order = unpack_line(redis.call('HGET', lines, entry_id))
+    local old_version, old_order = unpack_line(redis.call('HGET', lines, entry_id))
     local before = rank(old_order, entry_id)
-    local _, new_order = put(entry_id, version, order, packed)
+    local after = before
+    if version > old_version and version > floor then
+        put(entry_id, version, old_order, order, packed)
+        if order ~= old_order then after = rank(order, entry_id) end
+    end
     table.insert(reply, before)
-    table.insert(reply, new_order == old_order and before or rank(new_order, entry_id))
+    table.insert(reply, after)
 end)
 reply[1] = advance(done, first, last)
 keep(reply[1], ARGV[4])

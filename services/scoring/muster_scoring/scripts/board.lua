@@ -7,6 +7,8 @@
 local places, lines, early = KEYS[1], KEYS[2], KEYS[3]
 local DONE, SIZE, EPOCH = '\0done', '\0size', '\0epoch'
 local ORDER = 24
+-- The id of a line that is no entry: nothing of its version or before is on the board.
+local FLOOR = ''
 
 -- The change up to which the board is complete; nil when the board is not held, or only in part.
 local function done_seq()
@@ -21,16 +23,13 @@ local function unpack_line(stored)
     return version, string.sub(stored, 10, 9 + size)
 end
 
--- Put a line in unless it is older than what is there. Returns its order before and after.
-local function put(entry_id, version, order, packed)
-    local old_version, old_order = unpack_line(redis.call('HGET', lines, entry_id))
-    if version <= old_version then return old_order, old_order end
+-- Put a line in, in place of one with the order `old_order`.
+local function put(entry_id, version, old_order, order, packed)
     if old_order ~= order then
         if old_order ~= '' then redis.call('ZREM', places, old_order .. entry_id) end
         if order ~= '' then redis.call('ZADD', places, 0, order .. entry_id) end
     end
     redis.call('HSET', lines, entry_id, struct.pack('>I8B', version, #order) .. order .. packed)
-    return old_order, order
 end
 
 -- Note that all changes after first up to last are applied; returns up to where all are.
