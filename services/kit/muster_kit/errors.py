@@ -56,6 +56,7 @@ class Reason(StrEnum):
     ROUND_CLOSED = "ROUND_CLOSED"
     ALREADY_ANSWERED = "ALREADY_ANSWERED"
     PARTICIPANT_STATUS = "PARTICIPANT_STATUS"
+    BOARD_CLOSED = "BOARD_CLOSED"
 
     REVISION_STALE = "REVISION_STALE"
 
@@ -120,6 +121,7 @@ CATALOG: Final[Mapping[Reason, Entry]] = MappingProxyType(
         Reason.PARTICIPANT_STATUS: Entry(
             Code.FAILED_PRECONDITION, "The participant has left or was removed."
         ),
+        Reason.BOARD_CLOSED: Entry(Code.FAILED_PRECONDITION, "The board takes no scores now."),
         Reason.REVISION_STALE: Entry(
             Code.ABORTED, "It has changed since it was read; read it again and retry."
         ),
