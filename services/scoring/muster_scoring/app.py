@@ -42,6 +42,7 @@ from muster_scoring.usecases_access import Doors
 from muster_scoring.usecases_boards import Boards
 from muster_scoring.usecases_deliveries import Deliveries
 from muster_scoring.usecases_drafts import Drafts
+from muster_scoring.usecases_landing import Landings
 from muster_scoring.usecases_removal import Removal
 from muster_scoring.usecases_responses import Responses
 from muster_scoring.usecases_results import Results
@@ -86,7 +87,12 @@ class ScoringApp:
             service_settings.bounds,
         )
         self._responses = Responses(
-            stores.responses, results, rounds, session_boards, self._deliveries, self._clock
+            Landings(stores.responses, session_boards),
+            results,
+            rounds,
+            session_boards,
+            self._deliveries,
+            self._clock,
         )
         self._drafts = Drafts(stores.responses, rounds, self._clock)
         self._watches = Watches(self._hub, self._keeper, results, doors)

@@ -5,14 +5,15 @@ from muster_scoring.store import Outcome, Verdict
 
 
 class SessionPart:
-    """One session's part: standings, and the places in the batch of the entries that made them."""
+    """One session's part: outcomes with standings, and the places in the batch of their entries."""
 
-    __slots__ = ("first_seq", "last_seq", "places", "seat", "standings")
+    __slots__ = ("first_seq", "last_seq", "outcomes", "places", "seat", "standings")
 
     def __init__(self, seat: Seat, first_seq: int) -> None:
         self.seat = seat
         self.first_seq = self.last_seq = first_seq
         self.places: list[int] = []
+        self.outcomes: list[Outcome] = []
         self.standings: list[Standing] = []
 
     def changes(self) -> Changes:
@@ -41,6 +42,7 @@ class BatchChanges:
         if part is None:
             part = self._parts[seat.session_id] = SessionPart(seat, outcome.first_seq)
         part.places.append(place)
+        part.outcomes.append(outcome)
         part.standings.append(outcome.standing)
         if outcome.verdict is Verdict.ACCEPTED:
             part.last_seq = max(part.last_seq, outcome.response.seq)

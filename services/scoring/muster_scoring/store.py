@@ -30,6 +30,7 @@ class Verdict(IntEnum):
     STALE = 3
     REVOKED = 4
     REPEATED = 5
+    BUSY = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class Outcome:
 
     ACCEPTED: `response` is new. ANSWERED: it is the one that counts, submitted before. STALE: the
     round is not what the entry was graded by, so nothing is known. REVOKED: the seat's ticket no
-    longer counts. `standing` is the participant's after it, or the present one. `first_seq` is the
-    session's change before the batch.
+    longer counts. BUSY: the session is locked, nothing was done. `standing` is the participant's after
+    it, or the present one. `first_seq` is the session's change before the batch.
     """
 
     verdict: Verdict
@@ -60,14 +61,16 @@ class DraftOutcome:
 class ResponseStore(Protocol):
     """Takes answers of any session, many at once."""
 
-    async def submit(self, entries: Sequence[Entry]) -> Sequence[Outcome | BaseException]:
+    async def submit(self, entries: Sequence[Entry], *, wait: bool) -> Sequence[Outcome | BaseException]:
         """Store answers with everything that follows from them, durably, in one transaction.
 
         One answer of a participant to a round counts: the first. Streaks and totals of round,
         participant and session are exact when this returns. It waits for a change of the round
-        that is under way, and sees it. Each (round, participant) comes at most once a call. The same
-        entry may be given twice, as after a lost connection: it is ACCEPTED both times, and counts
-        once. An exception in the place of an outcome concerns that entry alone; raises UNAVAILABLE.
+        that is under way, and sees it; told not to `wait`, it takes answers to sessions that are being
+        changed for BUSY. One call that does not wait is made at a time, of the others as many as want.
+        Each (round, participant) comes at most once a call. The same entry may be given twice, as after
+        a lost connection: it is ACCEPTED both times, and counts once. An exception in the place of an
+        outcome concerns that entry alone; raises UNAVAILABLE.
         """
         ...
 

@@ -6,27 +6,28 @@ from typing import Any, Final, TypeVar
 
 import asyncpg
 import structlog
-from muster_kit.db.faults import DatabaseAwayError, fault_of, once_more
-from sqlalchemy import make_url
 
 from muster_scoring.model import Draft, Entry, Response
 from muster_scoring.points import RULE_VERSION, ScoreParts
 from muster_scoring.store import DraftOutcome, Outcome, Verdict
 from muster_scoring.store_rows import STATUS_NUMBERS, Row, milliseconds, response_of, standing_of
+from muster_scoring.store_writer import WriterConnection, WriterPool
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 - I for item, T for its outcome
 
 _log = structlog.get_logger(__name__)
 
-_SUBMIT: Final = "SELECT * FROM scoring.submit_responses($1, $2, $3)"
+_SUBMIT: Final = "SELECT * FROM scoring.submit_responses($1, $2, $3, $4)"
 _SAVE_DRAFTS: Final = "SELECT * FROM scoring.save_drafts($1)"
 
 _SEPARATOR: Final = "\x1f"
 _TOKEN_BYTES: Final = 512
 
-_CONNECT_SECONDS: Final = 5.0
-_COMMAND_SECONDS: Final = 15.0
+_WAITING: Final = 4
+"""So many sessions are waited for at a time; more are seldom closed at once."""
+
+_BUSY: Final = Outcome(Verdict.BUSY)
 
 _DRAFT_VERDICTS: Final = {
     1: Verdict.ACCEPTED,
@@ -38,18 +39,20 @@ _DRAFT_VERDICTS: Final = {
 
 
 class PostgresResponses:
-    """The ResponseStore: one connection for answers and one for drafts, made when first needed."""
+    """The ResponseStore: connections for answers, for those that wait, and for drafts, made when needed."""
 
     def __init__(self, url: str) -> None:
         """`url` is the address of the writer's role."""
-        self._answers = _WriterConnection(url)
-        self._drafts = _WriterConnection(url)
+        self._answers = WriterConnection(url)
+        self._waiting = WriterPool(url, size=_WAITING)
+        self._drafts = WriterConnection(url)
 
-    async def submit(self, entries: Sequence[Entry]) -> Sequence[Outcome | BaseException]:
+    async def submit(self, entries: Sequence[Entry], *, wait: bool) -> Sequence[Outcome | BaseException]:
         """Store answers with everything that follows from them, durably, in one transaction."""
 
         async def work(batch: Sequence[Entry]) -> Sequence[Outcome]:
-            return await self._answers.run(lambda connection: submit_entries(connection, batch))
+            writer = self._waiting if wait else self._answers
+            return await writer.run(lambda connection: submit_entries(connection, batch, wait=wait))
 
         return await _together(work, entries)
 
@@ -70,14 +73,19 @@ class PostgresResponses:
     async def close(self) -> None:
         """Close the connections."""
         await self._answers.close()
+        await self._waiting.close()
         await self._drafts.close()
 
 
 async def submit_entries(
-    connection: "asyncpg.Connection[Any]", entries: Sequence[Entry], *, from_draft: bool = False
+    connection: "asyncpg.Connection[Any]",
+    entries: Sequence[Entry],
+    *,
+    from_draft: bool = False,
+    wait: bool = True,
 ) -> list[Outcome]:
     """Call the function in the database, in the connection's transaction or in one of its own."""
-    rows = await connection.fetch(_SUBMIT, list(map(_entry_row, entries)), RULE_VERSION, from_draft)
+    rows = await connection.fetch(_SUBMIT, list(map(_entry_row, entries)), RULE_VERSION, from_draft, wait)
     return [_outcome(entry, row, from_draft=from_draft) for entry, row in zip(entries, rows, strict=True)]
 
 
@@ -119,6 +127,8 @@ def _countable(token: str) -> str:
 
 def _outcome(entry: Entry, row: Row, *, from_draft: bool) -> Outcome:
     verdict = Verdict(row["outcome"])
+    if verdict is Verdict.BUSY:
+        return _BUSY
     before = row["standing"]
     standing = None if before is None else standing_of(before)
     if verdict is Verdict.ACCEPTED:
@@ -185,60 +195,3 @@ async def _together(
     for item in items:
         outcomes.extend(await _together(work, [item]))
     return outcomes
-
-
-class _WriterConnection:
-    """A connection of the writer's role, for one call at a time, made again when it was lost.
-
-    A pool would ask the server to reset the connection after every use, which costs a round trip.
-    """
-
-    def __init__(self, url: str) -> None:
-        self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-        self._connection: asyncpg.Connection[Any] | None = None
-
-    async def run(self, work: Callable[["asyncpg.Connection[Any]"], Awaitable[T]]) -> T:
-        """Return what `work` returns, which is done twice when a connection is lost."""
-        return await once_more(lambda: self._attempt(work), repeatable=True)
-
-    async def close(self) -> None:
-        if self._connection is not None:
-            await self._connection.close(timeout=_CONNECT_SECONDS)
-
-    async def _attempt(self, work: Callable[["asyncpg.Connection[Any]"], Awaitable[T]]) -> T:
-        connection = self._connection
-        if connection is None or connection.is_closed():
-            connection = self._connection = await self._connect()
-        try:
-            return await work(connection)
-        except (OSError, asyncpg.InternalClientError) as error:
-            self._drop(connection)
-            raise DatabaseAwayError(commit_unknown=True, detail=repr(error)) from error
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            fault = fault_of(error, commit_unknown=True)
-            if isinstance(fault, DatabaseAwayError):
-                self._drop(connection)
-            if fault is not None:
-                raise fault from error
-            raise
-
-    def _drop(self, connection: "asyncpg.Connection[Any]") -> None:
-        # The server said that it closes the connection; the driver may not have noticed yet.
-        connection.terminate()
-        self._connection = None
-
-    async def _connect(self) -> "asyncpg.Connection[Any]":
-        try:
-            return await asyncpg.connect(
-                self._url,
-                timeout=_CONNECT_SECONDS,
-                command_timeout=_COMMAND_SECONDS,
-                # Compiling takes longer than any of these statements; the driver's own first ones too.
-                server_settings={"application_name": "muster scoring writer", "jit": "off"},
-            )
-        except OSError as error:
-            raise DatabaseAwayError(commit_unknown=False, detail=repr(error)) from error
-        except asyncpg.PostgresError as error:
-            if fault := fault_of(error):
-                raise fault from error
-            raise
