@@ -27,3 +27,21 @@ baseline:
 # Tables in docs/ that are made from the code.
 docs:
     {{bin}}/python docs/make_tables.py
+
+# Measure on this machine, each figure against another of the same run; `just bench --help`. Needs Go.
+bench *arguments:
+    {{bin}}/python -m tests.bench {{arguments}}
+
+# Install ghz, the load tool of the profiles in deploy/ghz, into ~/go/bin. Needs Go.
+ghz-install:
+    @command -v go >/dev/null || { echo "ghz is a Go program: install Go, and put go on the PATH." >&2; exit 1; }
+    go install github.com/bojand/ghz/cmd/ghz@v0.120.0
+
+# Run profiles of deploy/ghz, all by default, on what `muster seed --ghz deploy/ghz/data` prepared.
+ghz *profiles:
+    @test -f deploy/ghz/data/tokens.env || { echo "First: muster up, and muster seed --ghz deploy/ghz/data" >&2; exit 1; }
+    @set -a; source deploy/ghz/data/tokens.env; \
+    ghz="$(command -v ghz || echo "$(go env GOPATH)/bin/ghz")"; \
+    for name in {{ if profiles == "" { "join-session submit-response list-entries watch-session batch-submit-scores stream-submit-scores" } else { profiles } }}; do \
+        "$ghz" --config "deploy/ghz/$name.json"; \
+    done

@@ -12,7 +12,7 @@ from tests.bench import machine
 from tests.bench.bench_row import Effort
 from tests.bench.figures import Figure, at_most
 from tests.bench.generator import Generator
-from tests.bench.stack import Seeded, Stack, new_directory, new_stack
+from tests.bench.stack import Stack, new_directory, new_stack
 from tests.bench.watchers import watching
 from tests.e2e.running import muster_up
 

@@ -73,6 +73,9 @@ def seed(
     rounds: Annotated[int, typer.Option(min=1, max=500, help="How many rounds are open for answers.")] = 1,
     organization: Annotated[str, typer.Option(help="In which organization.")] = "demo",
     out: Annotated[Path | None, typer.Option(help="File for the JSON; default: standard output.")] = None,
+    ghz: Annotated[
+        Path | None, typer.Option(help="Directory for what the profiles of deploy/ghz send.")
+    ] = None,
     address: AddressOption = "",
 ) -> None:
     """Make a running session ready for load, with predictable ids, and write its tickets as JSON."""
@@ -82,4 +85,6 @@ def seed(
     arguments += ["--organization", organization]
     if out is not None:
         arguments += ["--out", str(out)]
+    if ghz is not None:
+        arguments += ["--ghz", str(ghz)]
     sys.exit(asyncio.run(run_client("muster_stack.seeding", arguments, state=state, address=address)))

@@ -35,6 +35,7 @@ async def run_client(module: str, arguments: Sequence[str], *, state: Path, addr
         environment = {
             ADDRESS_VARIABLE: running.address,
             "MUSTER_USER_TOKEN_SECRET": secrets.user_token_secret,
+            "MUSTER_SERVICE_TOKEN_SECRET": secrets.service_token_secret,
         }
         return await _client(module, arguments, {**environment, **os.environ})
     codes: list[int] = []
@@ -74,4 +75,12 @@ def user_token_secret() -> str:
     secret = read_settings().user_token_secret
     if secret is None:
         raise Problem("MUSTER_USER_TOKEN_SECRET is not set: the server's secret is needed to make tokens.")
+    return secret.get_secret_value()
+
+
+def service_token_secret() -> str:
+    """The secret to sign services' tokens with; a Problem when there is none."""
+    secret = read_settings().service_token_secret
+    if secret is None:
+        raise Problem("MUSTER_SERVICE_TOKEN_SECRET is not set: the server's secret is needed to make tokens.")
     return secret.get_secret_value()

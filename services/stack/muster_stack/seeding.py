@@ -7,14 +7,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from muster.scoring.v1 import answer_pb2
+from muster.scoring.v1 import answer_pb2, board_pb2, board_service_pb2
 from muster.session.v1 import block_pb2, block_service_pb2, session_pb2, session_service_pb2
 from muster_kit.caller import OrganizationRole
 from rich.console import Console
 from rich.progress import Progress
 
+from muster_stack import ghz_data
 from muster_stack.demo.client import Client, Metadata, bearer
-from muster_stack.demo.client_process import run, user_token
+from muster_stack.demo.client_process import run, service_token, user_token
 from muster_stack.playing import client_address
 
 _JOINING_AT_ONCE = 64
@@ -27,6 +28,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, required=True)
     parser.add_argument("--organization", required=True)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--ghz", type=Path)
     return parser.parse_args()
 
 
@@ -43,6 +45,8 @@ async def _main() -> int:
         hosting = await client.sessions.JoinSession(
             session_service_pb2.JoinSessionRequest(session_id=options.session), metadata=host
         )
+        if options.ghz is not None:
+            ghz_data.write(options.ghz, await _target(client, options, code, rounds, tickets))
     finally:
         await client.close()
     _write(
@@ -66,7 +70,8 @@ async def _open(client: Client, options: argparse.Namespace, host: Metadata) -> 
         visibility=session_pb2.SESSION_VISIBILITY_UNLISTED,
         late_join_allowed=True,
         parallel_blocks_allowed=True,
-        max_participants=options.participants,
+        # With ghz, as many again join later.
+        max_participants=options.participants * (1 if options.ghz is None else 2),
     )
     await client.sessions.CreateSession(
         session_service_pb2.CreateSessionRequest(session_id=options.session, settings=settings), metadata=host
@@ -106,7 +111,7 @@ async def _join(client: Client, options: argparse.Namespace, code: str) -> list[
 
         async def join(number: int) -> dict[str, str]:
             user = f"{options.session}-{number + 1}"
-            token = user_token(user, organization=options.organization, role=OrganizationRole.MEMBER)
+            token = _member_token(options, user)
             async with places:
                 joined = await client.sessions.JoinSession(
                     session_service_pb2.JoinSessionRequest(join_code=code), metadata=bearer(token)
@@ -131,6 +136,39 @@ async def _activate(client: Client, options: argparse.Namespace, host: Metadata)
         )
         round_ids.append(activated.block.round_id)
     return round_ids
+
+
+def _member_token(options: argparse.Namespace, user: str) -> str:
+    return user_token(user, organization=options.organization, role=OrganizationRole.MEMBER)
+
+
+async def _target(
+    client: Client, options: argparse.Namespace, code: str, rounds: list[str], tickets: list[dict[str, str]]
+) -> ghz_data.Target:
+    """Return what ghz needs, with a board that services feed."""
+    token = service_token("seed", organization=options.organization)
+    board_id = f"{options.session}-board"
+    await client.boards.CreateBoard(
+        board_service_pb2.CreateBoardRequest(
+            organization_id=options.organization,
+            board_id=board_id,
+            title="Load",
+            operator=board_pb2.BOARD_OPERATOR_INCREMENT,
+        ),
+        metadata=bearer(token),
+    )
+    return ghz_data.Target(
+        session_id=options.session,
+        join_code=code,
+        board_id=board_id,
+        round_ids=rounds,
+        tickets=[each["ticket"] for each in tickets],
+        joiners=[
+            _member_token(options, f"{options.session}-joiner-{number + 1}")
+            for number in range(options.participants)
+        ],
+        service_token=token,
+    )
 
 
 def _write(told: dict[str, Any], out: Path | None) -> None:

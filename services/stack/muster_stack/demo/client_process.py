@@ -3,14 +3,15 @@
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from typing import Any
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 from muster_kit.caller import OrganizationRole
-from muster_kit.rpc.tokens import issue_user_token
+from muster_kit.rpc.tokens import issue_service_token, issue_user_token
 
-from muster_stack.playing import user_token_secret
+from muster_stack.playing import service_token_secret, user_token_secret
 from muster_stack.problem import Problem
 
 _DETAILS = "grpc-status-details-bin"
@@ -24,6 +25,13 @@ def user_token(user: str, *, organization: str, role: OrganizationRole, name: st
         organization_id=organization,
         organization_role=role,
         display_name=name or user,
+    )
+
+
+def service_token(service: str, *, organization: str) -> str:
+    """A token for a client that acts as an internal service, valid for half a day."""
+    return issue_service_token(
+        service_token_secret(), service=service, organization_id=organization, lifetime=timedelta(hours=12)
     )
 
 
