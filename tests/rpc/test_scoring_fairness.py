@@ -188,13 +188,19 @@ async def test_a_stamp_does_until_its_proof_is_there(game: Game) -> None:
     assert left_out(await asked.answer(stamp)) == (timedelta(milliseconds=10), MOST)
 
 
+async def test_who_acknowledges_no_more_lives_on_no_older_measurement(game: Game) -> None:
+    ann = game.player("ann")
+    slow = await Asked.by(ann)
+    await slow.acknowledge(slow.stamp())
+    asked = await Asked.by(ann)
+    assert left_out(await asked.answer(asked.stamp())) == (NOTHING, NOTHING)
+
+
 async def test_nobody_is_faster_than_no_time_at_all(game: Game) -> None:
     ann = game.player("ann")
     opened = await game.open_reply(seconds=10, base_points=1000, speed_bonus=1000)
     asked = Asked(ann, opened)
-    slow = await Asked.by(ann)
-    await slow.acknowledge(slow.stamp())
-    response = await asked.answer(asked.stamp())
+    response = await asked.answer(await asked.acknowledge(asked.stamp(-2 * MOST)))
     assert times(response)[0] == NOTHING
     assert response.parts.speed == 1000
 

@@ -34,6 +34,14 @@ class Timing:
     network_credit: timedelta = _NOTHING
 
 
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """The least round trip of a seat, and the round that was acknowledged last."""
+
+    round_trip: timedelta
+    round_id: str
+
+
 class Deliveries:
     """Measures round trips, and times answers by them.
 
@@ -48,7 +56,7 @@ class Deliveries:
         self._trips = trips
         self._clock = clock
         self._bounds = bounds
-        self._least: OrderedDict[SeatKey, timedelta] = OrderedDict()
+        self._measured: OrderedDict[SeatKey, _Measured] = OrderedDict()
         self._group: GroupCommit[tuple[SeatKey, timedelta], timedelta] = GroupCommit(self._flush)
 
     async def acknowledge(self, caller: Caller, round_id: str, stamp: bytes) -> bytes:
@@ -66,8 +74,8 @@ class Deliveries:
             raise MusterError(Reason.INVALID_FIELD, violations=[violation])
         seat = SeatKey(caller.room_id, caller.participant_id)
         # Before anything is awaited: the answer may be right behind.
-        least = self._note(seat, max(_NOTHING, now - delivery.time))
-        least = self._note(seat, await self._group.submit((seat, least)))
+        least = self._note(seat, round_id, max(_NOTHING, now - delivery.time))
+        least = self._note(seat, round_id, await self._group.submit((seat, least)))
         return self._seal.seal(to, replace(delivery, round_trip=least))
 
     def time(self, seat: Seat, round_: Round, received_time: datetime, proof: bytes) -> Timing:
@@ -85,27 +93,32 @@ class Deliveries:
             return Timing(gross)
         delay = _within(delivery.time - round_.open_time, min(gross, self._bounds.delivery_delay))
         left = gross - delay
-        credit = _within(self._round_trip(seat, delivery), min(left, self._bounds.network_credit))
+        trip = self._round_trip(seat, round_, delivery)
+        credit = _within(trip, min(left, self._bounds.network_credit))
         return Timing(left - credit, delay, credit)
 
     async def close(self) -> None:
         """Refuse what comes now, and finish what is here."""
         await self._group.close()
 
-    def _round_trip(self, seat: Seat, delivery: Delivery) -> timedelta:
-        """Return the least that is known of the seat, here or by the proof; none when nobody has measured."""
-        known = self._least.get(SeatKey(seat.session_id, seat.participant_id))
+    def _round_trip(self, seat: Seat, round_: Round, delivery: Delivery) -> timedelta:
+        """Return the least that is known of the seat, once this very question has been acknowledged."""
+        measured = self._measured.get(SeatKey(seat.session_id, seat.participant_id))
         proven = delivery.round_trip
-        if known is None or proven is None:
-            return known or proven or _NOTHING
-        return min(known, proven)
+        if measured is None:
+            return proven or _NOTHING
+        if proven is None:
+            return measured.round_trip if measured.round_id == round_.round_id else _NOTHING
+        return min(measured.round_trip, proven)
 
-    def _note(self, seat: SeatKey, trip: timedelta) -> timedelta:
+    def _note(self, seat: SeatKey, round_id: str, trip: timedelta) -> timedelta:
         """Return the least round trip of a seat that is known here, this one included."""
-        least = self._least[seat] = min(trip, self._least.get(seat, trip))
-        self._least.move_to_end(seat)
-        if len(self._least) > _SEATS:
-            self._least.popitem(last=False)
+        before = self._measured.get(seat)
+        least = trip if before is None else min(trip, before.round_trip)
+        self._measured[seat] = _Measured(least, round_id)
+        self._measured.move_to_end(seat)
+        if len(self._measured) > _SEATS:
+            self._measured.popitem(last=False)
         return least
 
     async def _flush(self, samples: Sequence[tuple[SeatKey, timedelta]]) -> Sequence[timedelta]:
