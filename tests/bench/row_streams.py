@@ -57,10 +57,10 @@ async def scores(generator: Generator, effort: Effort) -> Sequence[Figure]:
     async with new_stack() as stack:
         await _make_board(stack)
         token = stack.service_token()
-        singles = Load(
+        messages = Load(
             "/muster.scoring.v1.BoardService/StreamSubmitScores",
             [token],
-            [(0, _single(number)) for number in range(int(_MOST_SCORES * effort.seconds))],
+            [(0, _message(number)) for number in range(int(_MOST_SCORES * effort.seconds / _BATCH))],
         )
         batches = Load(
             "/muster.scoring.v1.BoardService/BatchSubmitScores",
@@ -69,13 +69,14 @@ async def scores(generator: Generator, effort: Effort) -> Sequence[Figure]:
         )
 
         async def streamed() -> Burst:
-            return await generator.streams(
-                *(stack.address, singles),
+            burst = await generator.streams(
+                *(stack.address, messages),
                 seconds=effort.seconds,
                 streams=_STREAMS,
-                window=_WINDOW,
+                window=_WINDOW // _BATCH,
                 refused_field=_REFUSED_SCORES,
             )
+            return Burst(burst.done * _BATCH, burst.seconds)
 
         async def batched() -> Burst:
             burst = await generator.unary(
@@ -84,8 +85,8 @@ async def scores(generator: Generator, effort: Effort) -> Sequence[Figure]:
             return Burst(burst.done * _BATCH, burst.seconds)
 
         return [
-            *await _rate("StreamSubmitScores, acknowledged", 25_000, stack, effort, streamed),
-            *await _rate(f"BatchSubmitScores of {_BATCH}, scores", 25_000, stack, effort, batched),
+            *await _rate(f"StreamSubmitScores, {_BATCH} a message", 25_000, stack, effort, streamed),
+            *await _rate(f"BatchSubmitScores, {_BATCH} a call", 25_000, stack, effort, batched),
         ]
 
 
@@ -121,17 +122,20 @@ def _answers(seeded: Seeded) -> list[bytes]:
     ]
 
 
-def _single(number: int) -> bytes:
-    request = board_service_pb2.StreamSubmitScoresRequest(board_id=_BOARD, submission=_submission(number))
+def _message(number: int) -> bytes:
+    request = board_service_pb2.StreamSubmitScoresRequest(board_id=_BOARD, submissions=_submissions(number))
     return request.SerializeToString()
 
 
 def _batch(number: int) -> bytes:
-    submissions = [_submission(number * _BATCH + place) for place in range(_BATCH)]
     request = board_service_pb2.BatchSubmitScoresRequest(
-        board_id=_BOARD, submissions=submissions, omit_results=True
+        board_id=_BOARD, submissions=_submissions(number), omit_results=True
     )
     return request.SerializeToString()
+
+
+def _submissions(number: int) -> list[board_pb2.ScoreSubmission]:
+    return [_submission(number * _BATCH + place) for place in range(_BATCH)]
 
 
 def _submission(number: int) -> board_pb2.ScoreSubmission:

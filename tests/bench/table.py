@@ -71,6 +71,7 @@ def _row(result: Result) -> dict[str, Any]:
                 "median": figure.value,
                 "samples": list(figure.samples),
                 "bound": None if figure.target is None else figure.target.bound,
+                "at_least": figure.target is not None and figure.target.at_least,
                 "met": figure.met,
             }
             for figure in result.figures

@@ -17,7 +17,7 @@ from muster_stack.credentials import write_private
 from muster_stack.problem import Problem
 
 BATCH: Final = 100
-STREAM_MESSAGES: Final = 1000
+STREAM_MESSAGES: Final = 20
 ENTRIES: Final = 1000
 
 # ghz takes tokens from its environment, which is of limited size: 2 MB on most systems.
@@ -54,7 +54,9 @@ def requests(target: Target) -> Mapping[str, Sequence[Message]]:
         ],
         "stream-submit-scores": [
             board_service_pb2.StreamSubmitScoresRequest(
-                sequence=number + 1, board_id=board_id, submission=_score(number)
+                sequence=number + 1,
+                board_id=board_id,
+                submissions=[_score(number * BATCH + place) for place in range(BATCH)],
             )
             for number in range(STREAM_MESSAGES)
         ],
