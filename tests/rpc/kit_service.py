@@ -269,8 +269,10 @@ async def hearing(revocations: Revocations) -> AsyncIterator[Revocations]:
             await revocations.listening()
         yield revocations
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        # Once is not enough: before Python 3.12, the Redis client may lose a cancellation.
+        while not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=0.1)
 
 
 def _serialize(message: Any) -> bytes:

@@ -105,6 +105,23 @@ async def test_listening_goes_on_after_redis_was_away(stores: TestStores, redis:
         assert await heard.next() == ("room", "seat", 7)
 
 
+async def test_what_redis_lost_is_known_to_who_starts_later(redis: Redis) -> None:
+    survivor = Revocations(redis, silence_seconds=0.05)
+    heard = Heard(survivor)
+    async with hearing(survivor):
+        for generation in (1, 2):
+            await Revocations(redis).revoke("room", "seat", generation)
+            assert await heard.next() == ("room", "seat", generation)
+        await redis.delete(RECENT)
+        async with asyncio.timeout(5):
+            while not await redis.exists(RECENT):
+                pass
+    assert 0 < await redis.ttl(RECENT) <= timedelta(minutes=15).total_seconds() + 1
+    async with hearing(Revocations(redis)) as later:
+        assert is_revoked(later, seated(1))
+        assert not is_revoked(later, seated(2))
+
+
 async def test_silence_is_told_from_a_dead_connection(redis: Redis) -> None:
     revocations = Revocations(redis, silence_seconds=0.05)
     heard = Heard(revocations)

@@ -34,7 +34,8 @@ class Revocations:
     """Knows which tickets no longer count, and ends what was opened with them.
 
     A revocation is heard within milliseconds while Redis is there. One that is published while it
-    is away reaches this process alone; the services' own records are the second wall.
+    is away reaches this process alone, until Redis is back; the services' own records are the second
+    wall. What Redis lost, every process that knows of it tells it again.
     """
 
     def __init__(
@@ -46,7 +47,8 @@ class Revocations:
     ) -> None:
         """`ticket_lifetime` is how long a ticket may live: a revocation is kept as long.
 
-        A connection that is silent for `silence_seconds` is asked whether it is still there.
+        A connection that is silent for `silence_seconds` is asked whether it is still there; as often
+        Redis is compared with what is known here.
         """
         self._redis = redis
         self._keep_seconds = ticket_lifetime.total_seconds()
@@ -100,8 +102,12 @@ class Revocations:
 
     async def _listen(self, pubsub: PubSub) -> None:
         asked = False
+        compared = time.monotonic()
         while True:
             message = await pubsub.get_message(timeout=self._silence_seconds)
+            if time.monotonic() - compared >= self._silence_seconds:
+                await self._put_back()
+                compared = time.monotonic()
             if message is None:
                 # Silence may be a dead connection, which no read would ever notice: ask.
                 if asked:
@@ -113,6 +119,7 @@ class Revocations:
             if message["type"] == "subscribe":
                 # Also when the client library has reconnected by itself; what was said meanwhile is lost.
                 await self._catch_up()
+                await self._put_back()
                 self._listening.set()
             elif message["type"] == "message":
                 self._hear(message["data"])
@@ -120,6 +127,20 @@ class Revocations:
     async def _catch_up(self) -> None:
         for message in await self._redis.zrangebyscore(RECENT, time.time(), "+inf"):
             self._hear(message)
+
+    async def _put_back(self) -> None:
+        """Tell Redis what it lost, for processes that are yet to start."""
+        self._forget()
+        now, here = time.time(), time.monotonic()
+        if await self._redis.zcount(RECENT, now, "+inf") >= len(self._minimums):
+            return
+        known = {
+            json.dumps([room_id, seat, minimum]): now + end - here
+            for (room_id, seat), (minimum, end) in self._minimums.items()
+        }
+        await self._redis.zadd(RECENT, known)
+        await self._redis.expire(RECENT, int(self._keep_seconds) + 1)
+        _log.info("revocations_put_back", count=len(known))
 
     def _hear(self, message: Any) -> None:
         try:
