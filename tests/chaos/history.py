@@ -52,13 +52,17 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A frame: events are by seq, as bytes; of a view, its version and whether it is whole."""
+    """A frame: events are by seq, as bytes; of a view, its version and whether it is whole.
+
+    `reset_cause` is the number of a `muster.stream.v1.ResetCause`.
+    """
 
     kind: str
     cursor: bytes = b""
     events: tuple[tuple[int, bytes], ...] = ()
     version: int = 0
     is_full: bool = False
+    reset_cause: int = 0
 
 
 @dataclass(slots=True)
@@ -85,7 +89,7 @@ class History:
             )
         elif kind == "view":
             version, is_full = frame.view.version, getattr(frame.view, "full", True)
-        self.entries.append(Seen(kind, frame.cursor, events, version, is_full))
+        self.entries.append(Seen(kind, frame.cursor, events, version, is_full, frame.reset.cause))
 
     def answered(self, request_id: str, reply: bytes) -> None:
         """Note an answer; a second one to the same request has to be the same."""

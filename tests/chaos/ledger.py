@@ -8,6 +8,7 @@ import asyncpg
 from muster.scoring.v1 import board_service_pb2, round_service_pb2
 from muster.session.v1 import session_pb2
 
+from tests.chaos.board_watch import Row, row_of
 from tests.chaos.machine import Machine
 from tests.chaos.people import Person
 from tests.chaos.quiz import Quiz
@@ -79,8 +80,8 @@ class Ledger:
         """Assert that every kept sum, streak and distribution is what its answers add up to."""
         assert await stored(self) == await recount(self)
 
-    async def ranking(self) -> list[tuple[str, int, int]]:
-        """The board that the answers make: participant, score and milliseconds, from the best."""
+    async def ranking(self) -> list[Row]:
+        """The board that the answers make, from the best."""
         rows = await self.rows(_RANKING, self.session_id)
         return [(row["participant_id"], row["score"], row["duration_ms"]) for row in rows]
 
@@ -102,8 +103,8 @@ def _as_seen(seq: int, payload: bytes) -> bytes:
     return event.SerializeToString(deterministic=True)
 
 
-async def listed_board(reader: Person, session_id: str) -> list[tuple[str, int, int]]:
-    """The board as ListEntries gives it, page by page: participant, score and milliseconds."""
+async def listed_board(reader: Person, session_id: str) -> list[Row]:
+    """The board as ListEntries gives it, page by page."""
     entries: list[Any] = []
     token = ""
     while True:
@@ -117,11 +118,6 @@ async def listed_board(reader: Person, session_id: str) -> list[tuple[str, int, 
             break
     assert [entry.rank for entry in entries] == list(range(1, len(entries) + 1))
     return [row_of(entry) for entry in entries]
-
-
-def row_of(entry: Any) -> tuple[str, int, int]:
-    """A board's entry as participant, score and milliseconds."""
-    return entry.entry_id, entry.score, entry.total_duration.ToMilliseconds()
 
 
 async def listed_responses(reader: Person, session_id: str) -> list[tuple[str, str, int]]:

@@ -4,24 +4,26 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
-from muster.scoring.v1 import answer_pb2, board_service_pb2, round_service_pb2, rules_pb2
+from muster.scoring.v1 import answer_pb2, round_service_pb2, rules_pb2
 from muster.session.v1 import block_pb2, block_service_pb2, session_pb2, session_service_pb2
 from muster_kit.errors import Reason
 from muster_kit.rpc.status import received
 
+from tests.chaos.board_watch import BoardWatch
 from tests.chaos.history import History
 from tests.chaos.people import Person
 from tests.e2e.running import Running
 
 _RULES: Final = rules_pb2.ScoringRules(base_points=600, speed_bonus=400, streak_step=50, streak_maximum=200)
 _JOIN_AT_ONCE: Final = 20
+_PATIENCE_SECONDS: Final = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,11 @@ class Player:
     rng: random.Random
     think_seconds: float
     submitted: dict[str, Submitted] = field(default_factory=dict)
-    _answering: set[asyncio.Task[None]] = field(default_factory=set)
+    _playing: asyncio.Task[None] | None = None
 
     async def play(self, session_id: str, moved: asyncio.Condition) -> None:
-        """Follow the session until cancelled."""
+        """Follow the session until cancelled, or until they `leave`."""
+        self._playing = asyncio.current_task()
         request = session_service_pb2.WatchSessionRequest
 
         def stream(after: bytes) -> Any:
@@ -67,6 +70,11 @@ class Player:
                 for block in opened(frame):
                     if block.round_id not in self.submitted:
                         answering.create_task(self._answer(block.round_id, moved))
+
+    def leave(self) -> None:
+        """Follow no longer."""
+        if self._playing is not None:
+            self._playing.cancel()
 
     async def _answer(self, round_id: str, moved: asyncio.Condition) -> None:
         value, request_id = self.rng.random() < 0.7, uuid.uuid4().hex
@@ -97,10 +105,9 @@ class Quiz:
     def __init__(self, host: Person, session_id: str, players: Sequence[Player]) -> None:
         self.host = host
         self.session_id = session_id
-        self.players = players
+        self.players = list(players)
         self.history = History("host")
-        self.board_history = History("board")
-        self.board: dict[str, Any] = {}
+        self.board = BoardWatch(host, session_id)
         self.round_ids: list[str] = []
         self.closed: list[str] = []
         self.moved = asyncio.Condition()
@@ -136,8 +143,7 @@ class Quiz:
                 ),
             )
             self.round_ids.append(activated.block.round_id)
-        async with asyncio.timeout(60 + seconds), self.moved:
-            await self.moved.wait_for(self._is_over)
+        await self.until(self._is_over)
 
     async def until_acknowledged(self, *, since: float) -> float:
         """Wait for the first answer that is begun and acknowledged from a moment on; returns when it was."""
@@ -146,9 +152,18 @@ class Quiz:
             times = (each.acknowledged_at for each in self.acknowledged)
             return min((at for at in times if at >= since), default=None)
 
-        async with asyncio.timeout(60), self.moved:
-            await self.moved.wait_for(lambda: first() is not None)
+        await self.until(lambda: first() is not None)
         return first() or 0.0
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for what the players or the host hear of."""
+        async with asyncio.timeout(_PATIENCE_SECONDS), self.moved:
+            await self.moved.wait_for(condition)
+
+    def leaves(self, player: Player) -> None:
+        """Let a player, who is about to be sent away, take part no more."""
+        self.players.remove(player)
+        player.leave()
 
     def _is_over(self) -> bool:
         rounds = set(self.round_ids)
@@ -178,20 +193,6 @@ class Quiz:
             async with self.moved:
                 self.closed += closed
                 self.moved.notify_all()
-
-    async def watch_board(self) -> None:
-        """Follow the board as its host until cancelled."""
-        host = self.host
-
-        def stream(after: bytes) -> Any:
-            request = board_service_pb2.WatchBoardRequest(board_id=self.session_id, top=100, after=after)
-            return host.boards.WatchBoard(request, metadata=host.metadata)
-
-        async for frame in host.watch(stream, self.board_history):
-            if frame.HasField("view"):
-                async with self.moved:
-                    apply_view(self.board, frame.view)
-                    self.moved.notify_all()
 
 
 @asynccontextmanager
@@ -231,7 +232,7 @@ async def open_quiz(
                 watching.create_task(each)
                 for each in (
                     quiz.watch_session(),
-                    quiz.watch_board(),
+                    quiz.board.run(),
                     *(player.play(session_id, quiz.moved) for player in quiz.players),
                 )
             ]
@@ -296,12 +297,3 @@ def opened(frame: Any) -> list[Any]:
         event.block_activated.block for event in frame.events.events if event.HasField("block_activated")
     ]
     return found
-
-
-def apply_view(board: dict[str, Any], view: Any) -> None:
-    """Bring a board (id → entry) up to date, as the contract says that clients do it."""
-    if view.full:
-        board.clear()
-    for entry_id in view.removed_entry_ids:
-        board.pop(entry_id, None)
-    board.update({entry.entry_id: entry for entry in view.top_entries})
