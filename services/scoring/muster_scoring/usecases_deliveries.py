@@ -11,7 +11,7 @@ from muster_kit.caller import Caller
 from muster_kit.clock import Clock
 from muster_kit.db.group_commit import GroupCommit
 from muster_kit.delivery import Addressee, Delivery, DeliverySeal
-from muster_kit.errors import MusterError, Reason, Violation
+from muster_kit.errors import MusterError, Reason
 
 from muster_scoring.model import MILLISECOND, Round, Seat
 from muster_scoring.settings import TimingBounds
@@ -62,16 +62,13 @@ class Deliveries:
     async def acknowledge(self, caller: Caller, round_id: str, stamp: bytes) -> bytes:
         """Measure the round trip that ends here; return the proof to send with the answer.
 
-        Raises INVALID_FIELD when the stamp is not of this seat and round, RATE_LIMITED, DRAINING.
+        Raises NOT_FOUND when the stamp is not of this seat and round, RATE_LIMITED, DRAINING.
         """
         now = self._clock.now()
         to = Addressee(caller.room_id, caller.participant_id, round_id)
         delivery = self._seal.read(to, stamp)
         if delivery is None:
-            violation = Violation(
-                "delivery_stamp", "must be the stamp of this question on this seat's stream"
-            )
-            raise MusterError(Reason.INVALID_FIELD, violations=[violation])
+            raise MusterError(Reason.NOT_FOUND, detail="no such delivery to this seat")
         seat = SeatKey(caller.room_id, caller.participant_id)
         # Before anything is awaited: the answer may be right behind.
         least = self._note(seat, round_id, max(_NOTHING, now - delivery.time))
