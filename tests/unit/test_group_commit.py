@@ -52,6 +52,19 @@ async def test_a_batch_is_no_larger_than_allowed() -> None:
     assert gate.batches == [[0], [1, 2], [3]]
 
 
+async def test_heavy_items_fill_a_batch_and_the_queue_sooner() -> None:
+    gate = Gate()
+    group = GroupCommit(gate.flush, max_items=4, max_waiting=10, weigh=lambda item: item)
+    tasks = await held(gate, group, 3, 3, 1, 2, 5)
+    with pytest.raises(MusterError) as raised:
+        await group.submit(0)
+    assert raised.value.reason is Reason.RATE_LIMITED
+    gate.open.set()
+    await asyncio.gather(*tasks)
+    assert gate.batches == [[0], [3, 3], [1, 2, 5]]
+    assert await group.submit(10) == 20
+
+
 async def test_an_items_error_is_raised_to_its_caller_alone() -> None:
     gate = Gate()
     tasks = await held(gate, GroupCommit(gate.flush), 1, -2, 3)

@@ -41,13 +41,19 @@ class GroupCommit(Generic[I, R]):
         follow_up: FollowUp[I, R] | None = None,
         max_items: int = 256,
         max_waiting: int = 8192,
+        weigh: Callable[[I], int] | None = None,
         on_idle: Callable[[], None] | None = None,
     ) -> None:
-        """`on_idle` is called whenever nothing is left to do, so that its owner may drop this."""
+        """`on_idle` is called whenever nothing is left to do, so that its owner may drop this.
+
+        With `weigh` the bounds are of the items' weights: a batch ends with the item that reaches its own.
+        """
         self._flush = flush
         self._follow_up = follow_up
         self._max_items = max_items
         self._max_waiting = max_waiting
+        self._weigh = weigh
+        self._waiting_weight = 0
         self._on_idle = on_idle
         self._waiting: deque[tuple[I, asyncio.Future[R]]] = deque()
         self._drainer: asyncio.Task[None] | None = None
@@ -65,13 +71,14 @@ class GroupCommit(Generic[I, R]):
         """Like `submit`, for who does not wait at once, or at all."""
         if self._closed:
             raise MusterError(Reason.DRAINING)
-        if len(self._waiting) >= self._max_waiting:
+        if self._waiting_weight >= self._max_waiting:
             raise MusterError(
                 Reason.RATE_LIMITED, retry_after=_FULL_RETRY_AFTER, detail="group commit is full"
             )
         loop = asyncio.get_running_loop()
         future: asyncio.Future[R] = loop.create_future()
         self._waiting.append((item, future))
+        self._waiting_weight += self._weight(item)
         if self._drainer is None:
             # In a context of its own: what is bound to the first caller's, such as its call id, is
             # not the others'.
@@ -101,6 +108,7 @@ class GroupCommit(Generic[I, R]):
             self._drainer = None
             while self._waiting:
                 self._waiting.popleft()[1].cancel()
+            self._waiting_weight = 0
             if self._following is not None:
                 self._following.cancel()
             if self._on_idle is not None:
@@ -108,11 +116,18 @@ class GroupCommit(Generic[I, R]):
 
     def _next_batch(self) -> _Batch[I, R]:
         batch: _Batch[I, R] = []
-        while self._waiting and len(batch) < self._max_items:
+        batch_weight = 0
+        while self._waiting and batch_weight < self._max_items:
             entry = self._waiting.popleft()
+            weight = self._weight(entry[0])
+            self._waiting_weight -= weight
             if not entry[1].done():
                 batch.append(entry)
+                batch_weight += weight
         return batch
+
+    def _weight(self, item: I) -> int:
+        return 1 if self._weigh is None else self._weigh(item)
 
     async def _flush_batch(self, batch: _Batch[I, R]) -> None:
         outcomes = await _outcomes(batch, self._flush_in_turn([item for item, _ in batch]))
