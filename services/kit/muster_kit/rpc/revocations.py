@@ -132,15 +132,20 @@ class Revocations:
         """Tell Redis what it lost, for processes that are yet to start."""
         self._forget()
         now, here = time.time(), time.monotonic()
-        if await self._redis.zcount(RECENT, now, "+inf") >= len(self._minimums):
-            return
         known = {
             json.dumps([room_id, seat, minimum]): now + end - here
             for (room_id, seat), (minimum, end) in self._minimums.items()
         }
-        await self._redis.zadd(RECENT, known)
-        await self._redis.expire(RECENT, int(self._keep_seconds) + 1)
-        _log.info("revocations_put_back", count=len(known))
+        try:
+            async with asyncio.timeout(self._silence_seconds):
+                if await self._redis.zcount(RECENT, now, "+inf") < len(known):
+                    async with self._redis.pipeline() as pipe:
+                        pipe.zadd(RECENT, known)
+                        pipe.expire(RECENT, int(self._keep_seconds) + 1)
+                        await pipe.execute()
+                    _log.info("revocations_put_back", count=len(known))
+        except TimeoutError:
+            raise RedisConnectionError("no answer") from None
 
     def _hear(self, message: Any) -> None:
         try:
