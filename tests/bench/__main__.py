@@ -5,6 +5,7 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -62,7 +63,16 @@ async def _measured(row: Row, generator: Generator, effort: Effort) -> Result:
     )
 
 
+def _end_cleanly_when_told() -> None:
+    """Whoever ends the bench, also by a time limit around it, ends what it started."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, task.cancel)
+
+
 async def _main(rows: Sequence[Row], effort: Effort, console: Console) -> list[Result]:
+    _end_cleanly_when_told()
     results = []
     async with new_directory() as files:
         generator = await Generator.built(files)
@@ -89,6 +99,9 @@ def main() -> int:
         results = uvloop.run(_main(rows, QUICK if options.quick else THOROUGH, progress))
     except NotMeasuredError as error:
         progress.print(f"{error}", style="red")
+        return 1
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        progress.print("Ended before its time.", style="red")
         return 1
     about = machine.described()
     print_table(results, about, _wide_enough(Console()))

@@ -79,9 +79,6 @@ async def return_of_all(generator: Generator, effort: Effort) -> Sequence[Figure
                 counts = await _counts(connection)
                 reads.append(sum(n for query, n in counts.items() if _LOG_QUERY in query))
                 queries.append(sum(counts.values()))
-                import sys
-
-                print(sorted(((n, q[:300]) for q, n in counts.items()), reverse=True)[:8], file=sys.stderr)
             await watchers.check()
         await connection.close()
     return [

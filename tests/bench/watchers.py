@@ -40,6 +40,7 @@ class Watchers:
         self._sessions: Any = SessionServiceStub(channel)
         self._host = (("authorization", f"Bearer {seeded.host_ticket}"),)
         self._seeded = seeded
+        self._settings: Any = None
         self._count = 0
 
     async def wait_until_ready(self) -> float:
@@ -55,14 +56,15 @@ class Watchers:
         return Tick(sent, answered, first, last)
 
     async def make_event(self) -> int:
-        """Give the first participant a new name, which everybody is told; returns the event's number."""
+        """Give the session a new title, which everybody is told; returns the event's number."""
         self._count += 1
-        request = session_service_pb2.UpdateParticipantRequest(
-            session_id=self._seeded.session_id,
-            participant_id=self._seeded.participant_ids[0],
-            display_name=f"{_MARKER}{self._count:06}",
-        )
-        await self._sessions.UpdateParticipant(request, metadata=self._host, timeout=30)
+        session_id = self._seeded.session_id
+        if self._settings is None:
+            asked = session_service_pb2.GetSessionRequest(session_id=session_id)
+            self._settings = (await self._sessions.GetSession(asked, metadata=self._host)).session.settings
+        self._settings.title = f"{_MARKER}{self._count:06}"
+        request = session_service_pb2.UpdateSessionRequest(session_id=session_id, settings=self._settings)
+        await self._sessions.UpdateSession(request, metadata=self._host, timeout=30)
         return self._count
 
     async def seen(self, number: int) -> tuple[float, float]:
