@@ -26,20 +26,25 @@ from sqlalchemy import MetaData
 from muster_scoring.board_keeper import BoardKeeper
 from muster_scoring.convert import Codec
 from muster_scoring.convert_boards import pack_entry
+from muster_scoring.convert_scores import pack_shown
 from muster_scoring.policy import POLICY
 from muster_scoring.round_cache import RoundCache
+from muster_scoring.score_ranking import ScoreRanking
+from muster_scoring.scoreboards import ScoreboardCache, ScoreboardSource
 from muster_scoring.servicer_boards import BoardServicer
 from muster_scoring.servicer_rounds import RoundServicer
 from muster_scoring.session_boards import SessionBoards, SessionSource
 from muster_scoring.session_cache import SessionCache
 from muster_scoring.settings import ScoringServiceSettings
 from muster_scoring.store_postgres import PostgresLedger
+from muster_scoring.store_postgres_scoreboards import PostgresScoreboardLedger, PostgresScoreboards
+from muster_scoring.store_postgres_scores import PostgresScores
 from muster_scoring.store_redis import RedisBoards
 from muster_scoring.store_redis_deliveries import RedisRoundTrips
 from muster_scoring.store_responses import PostgresResponses
 from muster_scoring.store_results import PostgresResults
 from muster_scoring.usecases_access import Doors
-from muster_scoring.usecases_boards import Boards
+from muster_scoring.usecases_boards import BoardDoors, Boards
 from muster_scoring.usecases_deliveries import Deliveries
 from muster_scoring.usecases_drafts import Drafts
 from muster_scoring.usecases_landing import Landings
@@ -47,6 +52,8 @@ from muster_scoring.usecases_removal import Removal
 from muster_scoring.usecases_responses import Responses
 from muster_scoring.usecases_results import Results
 from muster_scoring.usecases_rounds import Rounds
+from muster_scoring.usecases_scoreboards import Scoreboards
+from muster_scoring.usecases_scores import Scores
 from muster_scoring.usecases_watch import Watches
 
 SCHEMA: Final = "scoring"
@@ -95,7 +102,11 @@ class ScoringApp:
             self._clock,
         )
         self._drafts = Drafts(stores.responses, rounds, self._clock)
-        self._watches = Watches(self._hub, self._keeper, results, doors)
+        self._scoreboards = ScoreboardCache(stores.scoreboards)
+        self._score_keeper = BoardKeeper(index, ScoreboardSource(stores.scoreboards, self._scoreboards))
+        self._scores = Scores(stores.scores, ScoreRanking(self._score_keeper, pack=pack_shown))
+        board_doors = BoardDoors(doors, self._keeper, self._scoreboards, self._score_keeper, self._clock)
+        self._watches = Watches(self._hub, self._keeper, results, doors, board_doors)
 
         def bind(transaction: Transaction) -> PostgresLedger:
             return PostgresLedger(transaction, codec)
@@ -111,7 +122,18 @@ class ScoringApp:
             watches=self._watches,
             clock=self._clock,
         )
-        board_servicer = BoardServicer(Boards(self._keeper, doors, self._sessions), self._watches)
+        board_servicer = BoardServicer(
+            boards=Boards(board_doors, self._sessions),
+            scoreboards=Scoreboards(
+                requests,
+                stores.scoreboards,
+                self._scoreboards,
+                self._score_keeper,
+                bind=PostgresScoreboardLedger,
+            ),
+            scores=self._scores,
+            watches=self._watches,
+        )
         self.services: Sequence[Service] = (
             _service(round_service_pb2.DESCRIPTOR, "RoundService", round_servicer),
             _service(board_service_pb2.DESCRIPTOR, "BoardService", board_servicer),
@@ -130,13 +152,16 @@ class ScoringApp:
             # The machine's clock has to do until the database is back.
             _log.warning("clock_not_calibrated", error=str(error))
         self._exits.push_async_callback(self._sessions.close)
+        self._exits.push_async_callback(self._scoreboards.close)
         self._exits.push_async_callback(self._keeper.close)
+        self._exits.push_async_callback(self._score_keeper.close)
         await self._exits.enter_async_context(self._hub)
         self._exits.push_async_callback(self._background.close)
         # The first to end: what it has is answered with everything else still there.
         self._exits.push_async_callback(self._deliveries.close)
         self._exits.push_async_callback(self._drafts.close)
         self._exits.push_async_callback(self._responses.close)
+        self._exits.push_async_callback(self._scores.close)
         self._background.spawn(self._clock.keep(_CALIBRATE_EVERY), name="keep_clock")
         self._background.spawn(self._watches.keep_checking(), name="check_sessions")
         self._background.spawn(self._sweep(), name="sweep")
@@ -160,6 +185,7 @@ class ScoringApp:
         while True:
             try:
                 await sweep_requests(self._stores.writer_database, _REQUEST)
+                await self._stores.scoreboards.sweep()
             except MusterError as error:
                 _log.warning("requests_not_swept", error=str(error))
             await asyncio.sleep(_SWEEP_SECONDS)
@@ -178,6 +204,8 @@ class _Stores:
         # It is asked for heads and sweeps alone; answers have connections of their own.
         self.writer_database = Database.open(settings.writer_database_url, pool_size=2)
         self.responses = PostgresResponses(settings.writer_database_url)
+        self.scores = PostgresScores(settings.writer_database_url)
+        self.scoreboards = PostgresScoreboards(self.database, self.writer_database, pack=pack_shown)
         self.redis = Redis.from_url(settings.redis_url)
         self.index_redis = Redis.from_url(
             settings.redis_url,
@@ -191,6 +219,7 @@ class _Stores:
         await self.index_redis.aclose()
         await self.redis.aclose()
         await self.responses.close()
+        await self.scores.close()
         await self.writer_database.close()
         await self.database.close()
 

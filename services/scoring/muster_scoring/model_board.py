@@ -36,8 +36,7 @@ class Position:
 
     def encode(self) -> bytes:
         """Return bytes that compare like positions: fixed-width big-endian numbers do."""
-        order = _ORDER.pack(_LARGEST - self.score, self.duration_ms, self.reached_seq)
-        return order + self.entry_id.encode()
+        return place_of(self.score, self.duration_ms, self.reached_seq, self.entry_id)
 
     @classmethod
     def decode(cls, place: bytes) -> "Position":
@@ -52,6 +51,11 @@ class Position:
         if "\0" in entry_id:
             raise ValueError("no id")
         return cls(score, duration_ms, reached_seq, entry_id)
+
+
+def place_of(score: int, duration_ms: int, reached_seq: int, entry_id: str) -> bytes:
+    """Return what `Position.encode` does, without making one."""
+    return _ORDER.pack(_LARGEST - score, duration_ms, reached_seq) + entry_id.encode()
 
 
 def position_of(standing: Standing) -> Position:

@@ -19,6 +19,7 @@ from muster_scoring.model_board import REMOVED, BoardChanges
 from muster_scoring.rounds_monitor import RoundsMonitor
 from muster_scoring.store import ResultStore
 from muster_scoring.usecases_access import Doors
+from muster_scoring.usecases_boards import BoardDoors
 from muster_scoring.views_board import BoardViewer
 from muster_scoring.views_rounds import RoundsViewer
 from muster_scoring.watched_session import WatchedSession, Write
@@ -55,11 +56,15 @@ class Watches:
     When the index had lost a board, which its epoch tells, the board's streams begin anew.
     """
 
-    def __init__(self, hub: Hub, keeper: BoardKeeper, results: ResultStore, doors: Doors) -> None:
+    def __init__(
+        self, hub: Hub, keeper: BoardKeeper, results: ResultStore, doors: Doors, board_doors: BoardDoors
+    ) -> None:
+        """`keeper` is that of sessions."""
         self._hub = hub
         self._keeper = keeper
         self._results = results
         self._doors = doors
+        self._board_doors = board_doors
         # By the room itself: one that is opened again later is another one, which knows nothing.
         self._watched: WeakKeyDictionary[Room, WatchedSession] = WeakKeyDictionary()
         self._check_wanted = asyncio.Event()
@@ -68,11 +73,11 @@ class Watches:
     async def board(
         self, caller: Caller, board_id: str, *, top: int, radius: int, extent: Extent, write: Write
     ) -> None:
-        """Stream a session's board until the stream ends. Raises NOT_FOUND, PERMISSION_DENIED."""
-        access = await self._doors.enter(caller, board_id)
-        viewer = BoardViewer(access.participant_id, top or _TOP, radius)
+        """Stream a board until the stream ends. Raises NOT_FOUND, PERMISSION_DENIED."""
+        sight = await self._board_doors.enter(caller, board_id)
+        viewer = BoardViewer(sight.entry_id, top or _TOP, radius)
         await self.show(
-            self._keeper, access.organization_id, board_id, viewer=viewer, extent=extent, write=write
+            sight.keeper, sight.organization_id, board_id, viewer=viewer, extent=extent, write=write
         )
 
     async def show(

@@ -5,7 +5,8 @@
 -- at most once a call, '' is none. Rows returned, by `kind`:
 --   1 every unit, at its `place`. `outcome`: 1 accepted   2 a repeated batch (`results` has what was told)
 --     3 no such board   4 the board takes no scores now   5 a session's board   6 a key of another request
---   2 every board that changed, as it is now; `version` is its last change before these scores
+--   2 every board that changed, and every one of repeated scores, as it is now; `version` is its last change
+--     before these scores
 --   3 an entry after the score at a `place` (`outcome` 1: changed by it, 0: not), as far as somebody has to
 --     know: the last of each entry (`is_last`), and all of units that want results. A team's names itself.
 --   4 what was told of a score whose key is known; it is not added again
@@ -345,6 +346,13 @@ BEGIN
         b.first_seq, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bigint, b.board,
         NULL::scoring.score_result[]
     FROM boards AS b
+    UNION ALL
+    SELECT
+        2::smallint, NULL::bigint, NULL::smallint, NULL::boolean, NULL::text, NULL::text, NULL::text,
+        b.seq, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bigint, b, NULL::scoring.score_result[]
+    FROM scoring.board AS b
+    WHERE (in_has_keys OR 2 = ANY (verdicts)) AND b.board_id = ANY (unit_boards)
+        AND b.board_id NOT IN (SELECT s.board_id FROM settled AS s)
     UNION ALL
     SELECT
         3::smallint,

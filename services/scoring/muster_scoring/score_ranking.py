@@ -1,0 +1,113 @@
+"""Puts scores that were stored on their boards, and tells their places."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Final, TypeAlias
+
+from muster_scoring.board_keeper import BoardKeeper
+from muster_scoring.model_board import BoardChanges, Line, place_of
+from muster_scoring.model_scoreboards import EntryShown, Scoreboard
+from muster_scoring.store_boards import Commit, RankChange
+from muster_scoring.store_scores import BoardWritten, EntryWritten, Written
+
+Pack: TypeAlias = Callable[[EntryShown], bytes]
+
+_LINES_A_CALL: Final = 500
+"""The index does nothing else while it takes a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankedScore:
+    """What became of a score: the entry as it left it, packed and without a rank, and its places."""
+
+    packed: bytes
+    rank: RankChange
+    changed: bool
+
+
+@dataclass(slots=True)
+class _Part:
+    """What a batch did to one board: lines in their order, and which score each is the outcome of."""
+
+    written: BoardWritten
+    lines: list[Line] = field(default_factory=list)
+    places: list[int | None] = field(default_factory=list)
+
+    def add(self, line: Line, place: int | None) -> None:
+        """Add a line; no place for one that nobody is told of."""
+        self.lines.append(line)
+        self.places.append(place)
+
+    @property
+    def begins_anew(self) -> bool:
+        """Whether nothing was on the board before these scores, whatever the index has of it."""
+        return self.written.first_seq == self.written.board.floor_seq
+
+    def ranks(self, applied: Iterable[RankChange]) -> Iterator[tuple[int, RankChange]]:
+        """Return ranks by place, of those of the lines."""
+        there: set[str] = set()
+        for line, place, rank in zip(self.lines, self.places, applied, strict=True):
+            if place is not None:
+                is_first = self.begins_anew and line.version > 0 and line.entry_id not in there
+                yield place, RankChange(0, rank.after) if is_first else rank
+            there.add(line.entry_id)
+
+    def commits(self) -> Iterator[Commit]:
+        """Cut it into calls of a bearable size; only with the last one is it complete."""
+        board, first_seq = self.written.board, self.written.first_seq
+        for begin in range(0, len(self.lines), _LINES_A_CALL):
+            end = begin + _LINES_A_CALL
+            last_seq = board.seq if end >= len(self.lines) else first_seq
+            changes = BoardChanges(board.board_id, first_seq, last_seq, tuple(self.lines[begin:end]))
+            yield Commit(board.organization_id, changes)
+
+
+class ScoreRanking:
+    """Brings what the store has written to the boards that everybody looks at."""
+
+    def __init__(self, keeper: BoardKeeper, *, pack: Pack) -> None:
+        """`pack` makes the contract's entry, without a rank."""
+        self._keeper = keeper
+        self._pack = pack
+
+    async def rank(self, written: Written, repeats: Mapping[int, str]) -> Mapping[int, RankedScore]:
+        """Return what became of scores, by their places in the batch; never fails.
+
+        `repeats` are the boards of scores that were taken before, for those who want to be told again.
+        """
+        parts = {board_id: _Part(each) for board_id, each in written.boards.items()}
+        outcomes: dict[int, tuple[bytes, bool]] = {}
+        for entry in written.entries:
+            part = parts[entry.board_id]
+            line = self._line(part.written.board, entry)
+            part.add(line, None if entry.for_team else entry.place)
+            if not entry.for_team:
+                outcomes[entry.place] = line.packed, entry.changed
+        for place, board_id in repeats.items():
+            told = written.told[place]
+            # A line older than any other changes nothing, and has the rank of now.
+            parts[board_id].add(Line(told.shown.entry_id, 0, b"", b""), place)
+            outcomes[place] = self._pack(told.shown), told.changed
+        ranks = await self._apply([part for part in parts.values() if part.lines])
+        return {
+            place: RankedScore(packed, ranks[place], changed) for place, (packed, changed) in outcomes.items()
+        }
+
+    async def _apply(self, parts: Sequence[_Part]) -> dict[int, RankChange]:
+        for part in parts:
+            if part.begins_anew:
+                # Then the index makes the board of what the store has, these scores included.
+                board = part.written.board
+                await self._keeper.apply_one(Commit(board.organization_id, board.beginning()))
+        commits = [list(part.commits()) for part in parts]
+        applied = iter(await self._keeper.apply(list(chain.from_iterable(commits))))
+        ranks: dict[int, RankChange] = {}
+        for part, calls in zip(parts, commits, strict=True):
+            ranks.update(part.ranks(chain.from_iterable(next(applied) for _ in calls)))
+        return ranks
+
+    def _line(self, board: Scoreboard, entry: EntryWritten) -> Line:
+        entry_id, _, score, duration_ms, _ = entry.shown
+        place = place_of(~score if board.ascending else score, duration_ms, entry.reached_seq, entry_id)
+        return Line(entry_id, entry.version, place, self._pack(entry.shown))

@@ -1,0 +1,82 @@
+"""The boards that services make, as boards: whose they are, and where their lines come from."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from muster_kit.streams.background import Singleflight
+
+from muster_scoring.model_board import Line, Position
+from muster_scoring.model_scoreboards import Scoreboard
+from muster_scoring.store_boards import Page
+from muster_scoring.store_scores import ScoreboardStore
+
+_CAPACITY: Final = 4096
+_FRESH_SECONDS: Final = 1.0
+
+
+class ScoreboardCache:
+    """Boards by id, read anew when what is here is older than a second."""
+
+    def __init__(self, store: ScoreboardStore) -> None:
+        self._store = store
+        self._boards: OrderedDict[str, tuple[float, Scoreboard]] = OrderedDict()
+        self._flights = Singleflight()
+
+    async def get(self, board_id: str) -> Scoreboard | None:
+        """Return a board, of whatever organization; None when there is none of that id."""
+        now = asyncio.get_running_loop().time()
+        if (cached := self._boards.get(board_id)) is not None and now - cached[0] < _FRESH_SECONDS:
+            return cached[1]
+        board = await self._flights.run(board_id, lambda: self._store.find(board_id))
+        if board is None:
+            # That may have been somebody's earlier reading; it may be made the moment after.
+            self._boards.pop(board_id, None)
+            return await self._store.find(board_id)
+        self._boards[board_id] = (now, board)
+        self._boards.move_to_end(board_id)
+        if len(self._boards) > _CAPACITY:
+            self._boards.popitem(last=False)
+        return board
+
+    def forget(self, board_id: str) -> None:
+        """Have a board read anew."""
+        self._boards.pop(board_id, None)
+
+    async def close(self) -> None:
+        """Stop reading."""
+        await self._flights.close()
+
+
+class ScoreboardSource:
+    """The BoardSource of boards that services make."""
+
+    def __init__(self, store: ScoreboardStore, cache: ScoreboardCache) -> None:
+        self._store = store
+        self._cache = cache
+
+    async def head_seq(self, organization_id: str, board_id: str) -> int:
+        """Return the board's last change."""
+        board = await self._cache.get(board_id)
+        return board.seq if board is not None and board.organization_id == organization_id else 0
+
+    async def heads(self, board_ids: Collection[str]) -> Mapping[str, int]:
+        """Return the last change of each board, in its present season."""
+        return await self._store.heads(board_ids)
+
+    async def lines(
+        self, organization_id: str, board_id: str, *, since_seq: int, after: str, limit: int
+    ) -> tuple[int, Sequence[Line]]:
+        """Return lines that changed."""
+        return await self._store.lines(
+            organization_id, board_id, since_seq=since_seq, after=after, limit=limit
+        )
+
+    async def page(self, organization_id: str, board_id: str, *, after: Position | None, limit: int) -> Page:
+        """Return lines after a position, from the best."""
+        return await self._store.ranked_page(organization_id, board_id, after=after, limit=limit)
+
+    async def around(self, organization_id: str, board_id: str, entry_id: str, *, radius: int) -> Page:
+        """Return an entry with its neighbours."""
+        return await self._store.ranked_around(organization_id, board_id, entry_id, radius=radius)
