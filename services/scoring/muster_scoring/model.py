@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import Final
 
 from muster_kit.errors import MusterError, Reason
+from muster_kit.records import record
 
 from muster_scoring.model_answers import AnswerKey, Grade, ResponseStatus
 from muster_scoring.points import Feedback, ScoreParts, ScoringRules
@@ -135,7 +136,7 @@ class Round:
         return replace(self, revision=self.revision + 1, **changes)  # type: ignore[arg-type]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Seat:
     """Who answers: the holder of a ticket."""
 
@@ -146,7 +147,7 @@ class Seat:
     display_name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Entry:
     """A graded answer on its way to the store; `parts` has no points for the streak yet.
 
@@ -166,7 +167,7 @@ class Entry:
     submit_time: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Response:
     """A stored answer. `total_score` is the sum of the participant's points shown right after it.
 
@@ -189,7 +190,7 @@ class Response:
     total_score: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Standing:
     """One participant in one session, as of the session's change `version`.
 
@@ -221,7 +222,7 @@ class Standing:
         return self.response_count > self.held_count and not self.hidden
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Changes:
     """What one commit changed in a session: all its changes after `first_seq` up to `last_seq`."""
 

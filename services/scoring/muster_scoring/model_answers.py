@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from muster_kit.records import record
+
 
 class ResponseStatus(StrEnum):
     """What became of an answer; names are those of the contract."""
@@ -14,56 +16,56 @@ class ResponseStatus(StrEnum):
     PARTIAL = "partial"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ChoiceAnswer:
     """Ids of the chosen choices, each once."""
 
     choice_ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TrueFalseAnswer:
     """What the participant holds for true."""
 
     value: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BlanksAnswer:
     """What was written, by blank id."""
 
     texts: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PairsAnswer:
     """Right item by left item."""
 
     pairs: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CategoriesAnswer:
     """Category by item."""
 
     placements: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OrderAnswer:
     """Item ids, first to last."""
 
     item_ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NumericAnswer:
     """A finite number."""
 
     value: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TextAnswer:
     """Free text."""
 
@@ -187,7 +189,7 @@ AnswerKey = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Grade:
     """What an answer is worth: a status and the share of the full credit, 0 to 1."""
 

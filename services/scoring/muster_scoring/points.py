@@ -6,6 +6,8 @@ from enum import StrEnum
 from math import floor
 from typing import Final
 
+from muster_kit.records import record
+
 from muster_scoring.model_answers import Grade, ResponseStatus
 
 RULE_VERSION: Final = 1
@@ -40,7 +42,7 @@ class ScoringRules:
     feedback: Feedback = Feedback.AT_ONCE
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ScoreParts:
     """The points of one answer by origin; `penalty` is zero or negative, `credit` 0 to 1."""
 

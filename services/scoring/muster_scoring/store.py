@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Protocol
 
+from muster_kit.records import record
+
 from muster_scoring.model import (
     Draft,
     Entry,
@@ -33,7 +35,7 @@ class Verdict(IntEnum):
     BUSY = 6
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Outcome:
     """What became of an entry.
 

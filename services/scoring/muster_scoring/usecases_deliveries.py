@@ -12,6 +12,7 @@ from muster_kit.clock import Clock
 from muster_kit.db.group_commit import GroupCommit
 from muster_kit.delivery import Addressee, Delivery, DeliverySeal
 from muster_kit.errors import MusterError, Reason
+from muster_kit.records import record
 
 from muster_scoring.model import MILLISECOND, Round, Seat
 from muster_scoring.settings import TimingBounds
@@ -25,7 +26,7 @@ _NOTHING: Final = timedelta()
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Timing:
     """How long an answer took, and what was left out of it; in whole milliseconds, none below zero."""
 

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final, TypeAlias
 
 from muster_kit.db.group_commit import GroupCommit
 from muster_kit.errors import MusterError, Reason
+from muster_kit.records import record
 
 from muster_scoring.batch_changes import BatchChanges
 from muster_scoring.model import Entry
@@ -18,7 +19,7 @@ from muster_scoring.store_boards import RankChange
 _UNRANKED: Final = RankChange(0, 0)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Landed:
     """What the store did with an answer, and what that did to the participant's place."""
 

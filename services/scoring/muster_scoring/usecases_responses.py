@@ -8,6 +8,7 @@ from typing import Final
 from muster_kit.caller import Caller
 from muster_kit.clock import Clock
 from muster_kit.errors import MusterError, Reason
+from muster_kit.records import record
 
 from muster_scoring.grading import answer_tokens, grade
 from muster_scoring.model import Entry, Response, Round, Seat
@@ -26,7 +27,7 @@ _TRIES: Final = 4
 _RETRY_AFTER: Final = timedelta(seconds=1)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Submission:
     """An answer that somebody gives; `packed` is it as the contract's message.
 
@@ -40,7 +41,7 @@ class Submission:
     delivery_proof: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SubmitReply:
     """What became of an answer; `withheld` tells that the participant may not know it yet."""
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from muster_kit.caller import Caller
 from muster_kit.errors import MusterError, Reason
+from muster_kit.records import record
 
 from muster_scoring.model import Response, RoundStats, RoundStatus, Session, Standing
 from muster_scoring.model_board import Position, position_of
@@ -18,7 +19,7 @@ _PAGE_SIZE: Final = 50
 RUNNING: Final = frozenset({RoundStatus.OPEN, RoundStatus.PAUSED})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ShownResponse:
     """An answer to a block; `withheld` when the viewer may not know yet what it was worth."""
 
