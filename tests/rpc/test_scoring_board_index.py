@@ -36,14 +36,14 @@ def _line(entry_id: str, score: int, version: int, *, on_board: bool = True) -> 
     return Line(entry_id, version, Position(score, 0, 0, entry_id).encode(), b"packed\0" + entry_id.encode())
 
 
-async def _load(index: RedisBoards, board_id: str, seq: int, lines: Sequence[Line]) -> None:
+async def _load(index: RedisBoards, board_id: str, seq: int, lines: Sequence[Line]) -> bool:
     """Load a board in parts of two lines."""
 
     async def parts() -> AsyncIterator[tuple[int, Sequence[Line]]]:
         for start in range(0, len(lines) + 1, 2):
             yield seq + start, lines[start : start + 2]
 
-    await index.load(board_id, parts())
+    return await index.load(board_id, parts())
 
 
 async def _epoch(index: RedisBoards, board_id: str) -> bytes:
@@ -146,7 +146,8 @@ async def test_of_several_loads_at_once_one_makes_the_board(
     index: RedisBoards, redis: Redis, board_id: str
 ) -> None:
     lines = [_line(f"e{number}", number, 1) for number in range(100)]
-    await asyncio.gather(*(_load(index, board_id, 1, lines) for _ in range(5)))
+    loads = await asyncio.gather(*(_load(index, board_id, 1, lines) for _ in range(5)))
+    assert sorted(loads) == [False] * 4 + [True]
     page = await index.page(board_id, after=None, limit=200)
     assert page is not None
     assert list(page.lines) == lines[::-1]
@@ -166,9 +167,12 @@ async def test_nothing_is_there_before_all_parts_are(index: RedisBoards, redis: 
         await index.load(board_id, parts())
     assert await index.held([board_id]) == [None]
     left = await redis.keys(f"*{board_id}*")
-    assert len(left) == 2
-    # What a crash leaves does not stay.
+    assert len(left) == 3
+    # What a crash leaves does not stay, and keeps nobody from loading the board.
     assert all([0 < await redis.ttl(key) <= 60 for key in left])
+    assert not await _load(index, board_id, 7, [])
+    await redis.delete(f"muster:scoring:board:{{{board_id}}}:loading")
+    assert await _load(index, board_id, 7, [])
 
 
 async def test_parts_that_are_lost_make_no_board(index: RedisBoards, redis: Redis, board_id: str) -> None:

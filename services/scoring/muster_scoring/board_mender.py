@@ -179,7 +179,8 @@ class BoardMender:
             return
         (held,) = await self._index.held([board_id])
         if held is None:
-            await self._index.load(board_id, self.parts(doubt.organization_id, board_id, 0))
+            if not await self._index.load(board_id, self.parts(doubt.organization_id, board_id, 0)):
+                raise MusterError(Reason.UNAVAILABLE, detail="another process is loading it")
             # It may have been deleted while it was read: whoever did that has removed the board already.
             await self.remove(board_id)
             (held,) = await self._index.held([board_id])

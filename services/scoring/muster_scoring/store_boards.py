@@ -120,12 +120,12 @@ class BoardIndex(Protocol):
         """Return what is held of each board."""
         ...
 
-    async def load(self, board_id: str, parts: AsyncIterable[tuple[int, Sequence[Line]]]) -> None:
+    async def load(self, board_id: str, parts: AsyncIterable[tuple[int, Sequence[Line]]]) -> bool:
         """Make a board of parts as `BoardSource.lines` returns them, under a new epoch.
 
-        It is not there before the last part is, and nothing happens to a board that is held by then:
-        of several who load one, the first makes it. What changed meanwhile has to be applied
-        afterwards. Whoever watches it is told to look again. Raises INTERNAL when parts were lost.
+        It is not there before the last part is, and nothing happens to a board that is held by then.
+        What changed meanwhile has to be applied afterwards. Whoever watches it is told to look again.
+        False when somebody else is loading it. Raises INTERNAL when parts were lost.
         """
         ...
 

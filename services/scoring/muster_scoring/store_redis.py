@@ -29,8 +29,11 @@ _SCRIPTS: Final = Path(__file__).parent / "scripts"
 _KEEP_MILLISECONDS: Final = timedelta(days=2) // timedelta(milliseconds=1)
 """A board that nobody has changed for so long is loaded again when somebody asks for it."""
 
+_KEEP_CLAIM: Final = timedelta(seconds=5)
+"""Whoever loads a board and does not go on for so long has crashed: somebody else may begin."""
+
 _KEEP_PARTS: Final = timedelta(minutes=1)
-"""Whoever loads a board and does not go on for so long has crashed."""
+"""What a crash leaves goes by itself."""
 
 _RETRY_AFTER: Final = timedelta(seconds=1)
 
@@ -84,21 +87,25 @@ class RedisBoards:
         replies = await self._run_all(self._held, commands)
         return [None if reply is None else Held(epoch=reply[1], done_seq=reply[0]) for reply in replies]
 
-    async def load(self, board_id: str, parts: AsyncIterable[tuple[int, Sequence[Line]]]) -> None:
+    async def load(self, board_id: str, parts: AsyncIterable[tuple[int, Sequence[Line]]]) -> bool:
         """Make a board of parts, under a new epoch; each part is a short call."""
         token = secrets.token_hex(8)
-        places, lines = (self._key(board_id, f"{name}:{token}") for name in ("places", "lines"))
+        names = ("loading", f"places:{token}", f"lines:{token}")
+        loading, places, lines = (self._key(board_id, name) for name in names)
+        if not await _answer(self._redis.set(loading, token, nx=True, px=_KEEP_CLAIM)):
+            return False
         seq, place_count, line_count = -1, 0, 0
         async for head_seq, part in parts:
             # Lines of later parts may be newer, but what changed after the first was read may be missing.
             seq = head_seq if seq < 0 else seq
-            place_count += await self._put_part(places, lines, part)
+            place_count += await self._put_part(loading, places, lines, part)
             line_count += len(part)
         head = self._head(board_id, b"")
-        head[_KEY_COUNT:_KEY_COUNT] = [places, lines]
+        head[_KEY_COUNT:_KEY_COUNT] = [loading, places, lines]
         command = [*head, max(seq, 0), _KEEP_MILLISECONDS, token, place_count, line_count]
-        if not await self._run(self._load, command, key_count=_KEY_COUNT + 2):
+        if not await self._run(self._load, command, key_count=_KEY_COUNT + len(names)):
             raise MusterError(Reason.INTERNAL, detail=f"parts of board {board_id} were lost")
+        return True
 
     async def page(self, board_id: str, *, after: Position | None, limit: int) -> Page | None:
         """Return lines after a position, from the best."""
@@ -127,10 +134,11 @@ class RedisBoards:
     def _key(self, board_id: str, name: str) -> str:
         return f"muster:{self._schema}:board:{{{board_id}}}:{name}"
 
-    async def _put_part(self, places: str, lines: str, part: Sequence[Line]) -> int:
-        """Store lines where nobody looks yet; return how many have a place."""
+    async def _put_part(self, loading: str, places: str, lines: str, part: Sequence[Line]) -> int:
+        """Store lines where nobody looks yet, and keep the claim; return how many have a place."""
         ranked = {line.place: 0 for line in part if line.place}
         pipeline = self._redis.pipeline(transaction=False)
+        pipeline.pexpire(loading, _KEEP_CLAIM)
         if part:
             pipeline.hset(lines, mapping={line.entry_id: _stored(line) for line in part})
             pipeline.pexpire(lines, _KEEP_PARTS)
