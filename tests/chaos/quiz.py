@@ -104,6 +104,7 @@ class Quiz:
 
     def __init__(self, host: Person, session_id: str, players: Sequence[Player]) -> None:
         self.host = host
+        self.host_token = host.token
         self.session_id = session_id
         self.players = list(players)
         self.history = History("host")
@@ -211,8 +212,6 @@ async def open_quiz(
     people = [person(f"player-{number}", "member") for number in range(players)]
     try:
         join_code = (await _verb(host, "OpenLobby", session_id)).session.join_code
-        # The host too has a seat: scoring knows hosts by their tickets before the first round.
-        await _join(host, join_code)
         joined = []
         for start in range(0, players, _JOIN_AT_ONCE):
             some = people[start : start + _JOIN_AT_ONCE]
@@ -226,6 +225,8 @@ async def open_quiz(
                 for each, participant_id in zip(people, joined, strict=True)
             ],
         )
+        # The host too has a seat: scoring knows hosts by their tickets before the first round.
+        await _join(host, join_code)
         await _verb(host, "StartSession", session_id)
         async with asyncio.TaskGroup() as watching:
             tasks = [

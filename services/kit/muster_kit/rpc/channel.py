@@ -19,9 +19,15 @@ def service_config() -> str:
 
     UNAVAILABLE is retried: what has a `request_id` has one effect however often it arrives. So is
     CANCELLED, which servers say of calls that were never begun: those that met a worker as it went
-    away, or more that wait than it holds.
+    away, or more that wait than it holds. It goes on for 3.5 to 5 seconds, which is longer than
+    PostgreSQL takes to come back; gRPC allows no more than five attempts.
     """
     return files(__package__).joinpath("service_config.json").read_text()
+
+
+def _internal_service_config() -> str:
+    # Whoever called us tries again as well: between services a moment is enough.
+    return files(__package__).joinpath("service_config_internal.json").read_text()
 
 
 def open_channel(
@@ -37,7 +43,7 @@ def open_channel(
     call; `metadata=tokens.metadata(organization_id)` acts for an organization. With `ca_file` the
     connection is TLS.
     """
-    options = client_options(service_config())
+    options = client_options(_internal_service_config())
     if ca_file is None:
         channel = grpc.aio.insecure_channel(address, options)
     else:
