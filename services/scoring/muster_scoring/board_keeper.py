@@ -29,9 +29,13 @@ class BoardKeeper:
         """The truth of these boards."""
         return self._source
 
-    async def apply(self, commits: Sequence[Commit]) -> list[Sequence[RankChange]]:
-        """Put committed changes on their boards, and return the ranks of their lines; never fails."""
-        applied = await self._mender.ask(lambda: self._index.apply([commit.changes for commit in commits]))
+    async def apply(self, commits: Sequence[Commit], *, ranked: bool = True) -> list[Sequence[RankChange]]:
+        """Put committed changes on their boards, and return the ranks of their lines; never fails.
+
+        Not all lines may have ranks unless `ranked`.
+        """
+        changed = [commit.changes for commit in commits]
+        applied = await self._mender.ask(lambda: self._index.apply(changed, ranked=ranked))
         ranks: list[Sequence[RankChange]] = []
         for commit, result in zip(commits, applied or [None] * len(commits), strict=True):
             changes = commit.changes

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final, TypeAlias
 
+from muster_kit.records import record
+
 from muster_scoring.board_keeper import BoardKeeper
 from muster_scoring.model_board import BoardChanges, Line, place_of
 from muster_scoring.model_scoreboards import EntryShown, Scoreboard
@@ -17,7 +19,7 @@ _LINES_A_CALL: Final = 500
 """The index does nothing else while it takes a call."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RankedScore:
     """What became of a score: the entry as it left it, packed and without a rank, and its places."""
 
@@ -44,15 +46,6 @@ class _Part:
         """Whether nothing was on the board before these scores, whatever the index has of it."""
         return self.written.first_seq == self.written.board.floor_seq
 
-    def ranks(self, applied: Iterable[RankChange]) -> Iterator[tuple[int, RankChange]]:
-        """Return ranks by place, of those of the lines."""
-        there: set[str] = set()
-        for line, place, rank in zip(self.lines, self.places, applied, strict=True):
-            if place is not None:
-                is_first = self.begins_anew and line.version > 0 and line.entry_id not in there
-                yield place, RankChange(0, rank.after) if is_first else rank
-            there.add(line.entry_id)
-
     def commits(self) -> Iterator[Commit]:
         """Cut it into calls of a bearable size; only with the last one is it complete."""
         board, first_seq = self.written.board, self.written.first_seq
@@ -61,6 +54,15 @@ class _Part:
             last_seq = board.seq if end >= len(self.lines) else first_seq
             changes = BoardChanges(board.board_id, first_seq, last_seq, tuple(self.lines[begin:end]))
             yield Commit(board.organization_id, changes)
+
+    def ranks(self, applied: Iterable[RankChange]) -> Iterator[tuple[int, RankChange]]:
+        """Return ranks by place, of those that the lines had when they were applied."""
+        there: set[str] = set()
+        for line, place, rank in zip(self.lines, self.places, applied, strict=True):
+            if place is not None:
+                is_first = self.begins_anew and line.version > 0 and line.entry_id not in there
+                yield place, RankChange(0, rank.after) if is_first else rank
+            there.add(line.entry_id)
 
 
 class ScoreRanking:
@@ -71,40 +73,56 @@ class ScoreRanking:
         self._keeper = keeper
         self._pack = pack
 
-    async def rank(self, written: Written, repeats: Mapping[int, str]) -> Mapping[int, RankedScore]:
-        """Return what became of scores, by their places in the batch; never fails.
+    async def apply(self, written: Written) -> None:
+        """Put scores on their boards; never fails."""
+        parts = self._parts(written)
+        await self._begin(parts.values())
+        if commits := [commit for part in parts.values() for commit in part.commits()]:
+            await self._keeper.apply(commits, ranked=False)
 
-        `repeats` are the boards of scores that were taken before, for those who want to be told again.
+    async def rank(self, written: Written, repeats: Mapping[int, str]) -> Mapping[int, RankedScore]:
+        """Put scores on their boards, and return what became of them, by their places in the batch.
+
+        `repeats` are the boards of scores that were taken before and are to be told again. Never fails:
+        while the index is away ranks are 0.
         """
-        parts = {board_id: _Part(each) for board_id, each in written.boards.items()}
-        outcomes: dict[int, tuple[bytes, bool]] = {}
-        for entry in written.entries:
-            part = parts[entry.board_id]
-            line = self._line(part.written.board, entry)
-            part.add(line, None if entry.for_team else entry.place)
-            if not entry.for_team:
-                outcomes[entry.place] = line.packed, entry.changed
+        parts = self._parts(written)
+        results = {
+            entry.place: (entry.changed, entry.shown) for entry in written.entries if not entry.for_team
+        }
         for place, board_id in repeats.items():
-            told = written.told[place]
+            results[place] = written.told[place]
             # A line older than any other changes nothing, and has the rank of now.
-            parts[board_id].add(Line(told.shown.entry_id, 0, b"", b""), place)
-            outcomes[place] = self._pack(told.shown), told.changed
-        ranks = await self._apply([part for part in parts.values() if part.lines])
+            parts[board_id].add(Line(written.told[place].shown.entry_id, 0, b"", b""), place)
+        await self._begin(parts.values())
+        ranks = await self._ranks([part for part in parts.values() if part.lines])
         return {
-            place: RankedScore(packed, ranks[place], changed) for place, (packed, changed) in outcomes.items()
+            place: RankedScore(self._pack(shown), ranks[place], changed)
+            for place, (changed, shown) in results.items()
         }
 
-    async def _apply(self, parts: Sequence[_Part]) -> dict[int, RankChange]:
+    def _parts(self, written: Written) -> dict[str, _Part]:
+        parts = {board_id: _Part(each) for board_id, each in written.boards.items()}
+        for entry in written.entries:
+            part = parts[entry.board_id]
+            part.add(self._line(part.written.board, entry), None if entry.for_team else entry.place)
+        return parts
+
+    async def _begin(self, parts: Iterable[_Part]) -> None:
+        """Have the index make boards that begin anew of what the store has, these scores included."""
         for part in parts:
             if part.begins_anew:
-                # Then the index makes the board of what the store has, these scores included.
                 board = part.written.board
                 await self._keeper.apply_one(Commit(board.organization_id, board.beginning()))
-        commits = [list(part.commits()) for part in parts]
-        applied = iter(await self._keeper.apply(list(chain.from_iterable(commits))))
+
+    async def _ranks(self, parts: Sequence[_Part]) -> dict[int, RankChange]:
+        calls = [list(part.commits()) for part in parts]
+        if not calls:
+            return {}
+        applied = iter(await self._keeper.apply(list(chain.from_iterable(calls))))
         ranks: dict[int, RankChange] = {}
-        for part, calls in zip(parts, commits, strict=True):
-            ranks.update(part.ranks(chain.from_iterable(next(applied) for _ in calls)))
+        for part, commits in zip(parts, calls, strict=True):
+            ranks.update(part.ranks(chain.from_iterable(next(applied) for _ in commits)))
         return ranks
 
     def _line(self, board: Scoreboard, entry: EntryWritten) -> Line:

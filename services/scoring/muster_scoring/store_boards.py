@@ -28,7 +28,7 @@ class RankChange:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What the index did: it holds every change up to `done_seq`, and ranked each line."""
+    """What the index did: it holds every change up to `done_seq`; `ranks` are of the lines, if wanted."""
 
     done_seq: int
     ranks: Sequence[RankChange]
@@ -109,10 +109,13 @@ class BoardIndex(Protocol):
         """Return when the store behind it answers."""
         ...
 
-    async def apply(self, changes: Sequence[BoardChanges]) -> Sequence[Applied | None]:
+    async def apply(
+        self, changes: Sequence[BoardChanges], *, ranked: bool = True
+    ) -> Sequence[Applied | None]:
         """Put changes of several boards in, and tell whoever watches them, in one round trip.
 
-        A board that begins anew is not held any more.
+        Lines are ranked, which is half the work, unless nobody wants to know. A board that begins anew is
+        not held any more.
         """
         ...
 

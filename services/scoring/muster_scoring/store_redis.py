@@ -41,6 +41,7 @@ _CHANGES_BEGIN: Final = len(encode_signal(b"")) + 1
 """Where the changes begin in a message, as Lua counts."""
 
 _STORED: Final = struct.Struct(">QB")
+_RANKS: Final = struct.Struct(">II")
 
 # A server in trouble answers with errors too; whatever else it refuses is a fault of the script.
 _TROUBLES: Final = (ClusterError, OutOfMemoryError, ReadOnlyError)
@@ -76,9 +77,12 @@ class RedisBoards:
         """Return when Redis answers."""
         await _answer(self._redis.ping())
 
-    async def apply(self, changes: Sequence[BoardChanges]) -> Sequence[Applied | None]:
+    async def apply(
+        self, changes: Sequence[BoardChanges], *, ranked: bool = True
+    ) -> Sequence[Applied | None]:
         """Put changes of several boards in, and tell whoever watches them, in one round trip."""
-        replies = await self._run_all(self._apply, [self._apply_command(each) for each in changes])
+        commands = [[*self._apply_command(each), int(ranked)] for each in changes]
+        replies = await self._run_all(self._apply, commands)
         return [_applied(reply) for reply in replies]
 
     async def held(self, board_ids: Sequence[str]) -> Sequence[Held | None]:
@@ -189,10 +193,11 @@ class _Script:
         """Whether it failed when it was last run: that is said once."""
 
 
-def _applied(reply: list[int] | None) -> Applied | None:
+def _applied(reply: list[Any] | None) -> Applied | None:
     if reply is None:
         return None
-    return Applied(reply[0], [RankChange(*pair) for pair in zip(reply[1::2], reply[2::2], strict=True)])
+    done_seq, ranks = reply
+    return Applied(done_seq, [RankChange(*pair) for pair in _RANKS.iter_unpack(ranks)])
 
 
 def _page(reply: list[Any] | None) -> Page | None:

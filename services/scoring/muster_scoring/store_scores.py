@@ -81,7 +81,7 @@ class ScoreboardStore(Protocol):
         ...
 
     async def owner(self, board_id: str) -> tuple[str, bool] | None:
-        """Return whose an id is, and whether it is a session's: else a board's, maybe one that was deleted."""
+        """Return whose an id is and whether a session has it; else a board does, or one deleted lately."""
         ...
 
     async def heads(self, board_ids: Collection[str]) -> Mapping[str, int]:

@@ -1,8 +1,8 @@
 """Scores of other services: stored in batches, and ranked while the next batch is stored."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from muster_kit.db.group_commit import GroupCommit
@@ -41,6 +41,16 @@ class Landed:
     def verdict(self) -> ScoreVerdict:
         """What the store did with it."""
         return self.written.verdicts[self.place]
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call of the store on its way to the boards."""
+
+    written: Written
+    wants_results: bool = False
+    repeats: dict[int, str] = field(default_factory=dict)
+    results: Mapping[int, RankedScore] = field(default_factory=dict)
 
 
 class Scores:
@@ -106,19 +116,22 @@ class Scores:
         self, units: Sequence[ScoreUnit], outcomes: Sequence[Landed | BaseException]
     ) -> Sequence[Landed | BaseException]:
         # All units of one call of the store share what it has written.
-        repeats: dict[int, tuple[Written, dict[int, str]]] = {}
+        calls: dict[int, _Call] = {}
         for unit, outcome in zip(units, outcomes, strict=True):
             if isinstance(outcome, Landed):
-                _, wanted = repeats.setdefault(id(outcome.written), (outcome.written, {}))
+                call = calls.setdefault(id(outcome.written), _Call(outcome.written))
+                call.wants_results |= unit.wants_results
                 if unit.wants_results:
-                    wanted.update((place, unit.board_id) for place in _repeated(unit, outcome))
-        ranked = {
-            key: await self._ranking.rank(written, wanted) for key, (written, wanted) in repeats.items()
-        }
+                    call.repeats.update(_repeats(unit, outcome))
+        for call in calls.values():
+            if call.wants_results:
+                call.results = await self._ranking.rank(call.written, call.repeats)
+            else:
+                await self._ranking.apply(call.written)
         for unit, outcome in zip(units, outcomes, strict=True):
             if isinstance(outcome, Landed) and unit.wants_results and outcome.verdict not in _REFUSALS:
-                found = ranked[id(outcome.written)]
-                outcome.results = [found[place] for place in _places(unit, outcome)]
+                results = calls[id(outcome.written)].results
+                outcome.results = [results[place] for place in _places(unit, outcome)]
         return [_judged(outcome) for outcome in outcomes]
 
 
@@ -152,11 +165,11 @@ def _places(unit: ScoreUnit, landed: Landed) -> range:
     return range(landed.begin, landed.begin + len(unit.scores))
 
 
-def _repeated(unit: ScoreUnit, landed: Landed) -> Iterable[int]:
-    """Return the places of scores that were taken before."""
+def _repeats(unit: ScoreUnit, landed: Landed) -> dict[int, str]:
+    """Return the board by the place of each score that was taken before."""
     if landed.verdict in _REFUSALS:
-        return ()
-    return (place for place in _places(unit, landed) if place in landed.written.told)
+        return {}
+    return {place: unit.board_id for place in _places(unit, landed) if place in landed.written.told}
 
 
 def _judged(outcome: Landed | BaseException) -> Landed | BaseException:
