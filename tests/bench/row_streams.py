@@ -19,7 +19,7 @@ _BATCH = 100
 # More than one worker takes in a second: nothing may run out.
 _MOST_RESPONSES, _MOST_SCORES = 20_000, 60_000
 _BOARD = "bench"
-_REFUSED_RESPONSE, _REFUSED_SCORES = 3, 2
+_REFUSED_RESPONSE, _REFUSED_SCORES = 4, 2
 _MICRO = 1e6
 
 
@@ -114,6 +114,7 @@ def _answers(seeded: Seeded) -> list[bytes]:
         round_service_pb2.StreamResponsesRequest(
             round_id=round_id,
             answer=answer_of(number + seat),
+            session_id=seeded.session_id,
             participant_id=participant_id,
             request_id=f"bench-{number}-{seat}",
         ).SerializeToString()

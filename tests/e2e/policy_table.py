@@ -61,7 +61,8 @@ _TABLE: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "scoring.v1.RoundService": {
         "V": "OpenRound PauseRounds ResumeRounds CloseRound CancelRound UpdateSeat DeleteSession",
-        "P": "AcknowledgeDelivery SubmitResponse StreamResponses SaveDraft",
+        "P": "AcknowledgeDelivery SubmitResponse SaveDraft",
+        "P V": "StreamResponses",
         "oae HCPS V": "GetRoundStats WatchRounds",
         "oae HCP V": "ListResponses",
         "oae HC V": "GetAnalytics",

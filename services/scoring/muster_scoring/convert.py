@@ -84,17 +84,19 @@ def open_round(request: round_service_pb2.OpenRoundRequest) -> OpenRound:
 def submission(
     request: round_service_pb2.SubmitResponseRequest
     | round_service_pb2.StreamResponsesRequest
-    | round_service_pb2.SaveDraftRequest,
+    | round_service_pb2.SaveDraftRequest
+    | round_service_pb2.ParticipantAnswer,
     *,
+    round_id: str = "",
     delivery_proof: bytes = b"",
 ) -> Submission:
-    """The answer in a request."""
+    """The answer in a request, or in a part of it that does not name the round itself."""
     message = request.answer
     # What nobody knows was checked by nobody, and would be kept and sent on.
     message.DiscardUnknownFields()
     return Submission(
         request_id=request.request_id,
-        round_id=request.round_id,
+        round_id=round_id or request.round_id,  # type: ignore[union-attr]
         answer=answer_from_proto(message),
         packed=message.SerializeToString(),
         delivery_proof=delivery_proof,

@@ -138,12 +138,12 @@ class Round:
 
 @record(kw_only=True)
 class Seat:
-    """Who answers: the holder of a ticket."""
+    """Who answers: the holder of a ticket of a `generation`, or who a service speaks for, without one."""
 
     session_id: str
     participant_id: str
     organization_id: str
-    generation: int
+    generation: int | None
     display_name: str
 
 

@@ -37,7 +37,7 @@ _RULES: Final = {
         "DeleteSession": _SERVICES,
         "AcknowledgeDelivery": _PARTICIPANTS,
         "SubmitResponse": _PARTICIPANTS,
-        "StreamResponses": _PARTICIPANTS,
+        "StreamResponses": Rule(tickets=_PARTICIPANT_TICKETS, services=True),
         "SaveDraft": _PARTICIPANTS,
         "ListResponses": _ANSWERS,
         "GetRoundStats": _ROOM,

@@ -1,27 +1,26 @@
 """RoundService: rounds run by services, answers of participants, and what became of them."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Sequence
 from datetime import timedelta
 
 from muster.scoring.v1 import round_service_pb2 as pb
 from muster.stream.v1.probe_pb2 import ProbeTimes
 from muster_kit.clock import Clock
-from muster_kit.errors import MusterError, Reason
 from muster_kit.paging import LARGEST_BIGINT, Pages
 from muster_kit.rpc.call import Call
 from muster_kit.timestamps import time_of
 
-from muster_scoring import convert
+from muster_scoring import convert, convert_streams
 from muster_scoring.model_board import Position
 from muster_scoring.store import ResponseFilter
 from muster_scoring.usecases_deliveries import Deliveries
 from muster_scoring.usecases_drafts import Drafts
 from muster_scoring.usecases_removal import Removal
-from muster_scoring.usecases_responses import Responses, SubmitReply
+from muster_scoring.usecases_responses import Responses
 from muster_scoring.usecases_results import Results
 from muster_scoring.usecases_rounds import Order, Rounds
-from muster_scoring.usecases_stream import ResponseStream, Sequenced
+from muster_scoring.usecases_stream import ResponseStream, Told
 from muster_scoring.usecases_watch import Extent, Watches
 
 _ServiceRequest = (
@@ -136,15 +135,18 @@ class RoundServicer:
 
     async def StreamResponses(self, call: Call) -> None:
         """Answer over one stream."""
+        one_by_one, run_by_run = convert_streams.replies, convert_streams.acknowledgement
 
-        async def write(sequence: int, reply: SubmitReply | MusterError) -> None:
-            if isinstance(reply, MusterError):
-                await call.write(pb.StreamResponsesResponse(sequence=sequence, refused_reason=reply.reason))
-            else:
-                result = convert.submit_reply(reply)
-                await call.write(pb.StreamResponsesResponse(sequence=sequence, result=result))
+        async def reply(run: Sequence[Told]) -> None:
+            for response in one_by_one(run):
+                await call.write(response)
 
-        await ResponseStream(self._responses, call.caller, write).serve(_sequenced(call))
+        async def acknowledge(run: Sequence[Told]) -> None:
+            await call.write(run_by_run(run))
+
+        write = reply if call.caller.is_ticket else acknowledge
+        given = convert_streams.sequenced(call.caller, call.requests())
+        await ResponseStream(self._responses, call.caller, write).serve(given)
 
     async def SaveDraft(self, request: pb.SaveDraftRequest, call: Call) -> pb.SaveDraftResponse:
         """Keep a draft."""
@@ -211,18 +213,6 @@ class RoundServicer:
 
 def _order(request: _ServiceRequest, call: Call) -> Order:
     return Order(call.caller, request.organization_id, request)
-
-
-async def _sequenced(call: Call) -> AsyncIterator[Sequenced]:
-    async for request in call.requests():
-        if request.participant_id not in ("", call.caller.participant_id):
-            yield request.sequence, MusterError(Reason.PERMISSION_DENIED)
-            continue
-        try:
-            submission = convert.submission(request, delivery_proof=request.delivery_proof)
-            yield request.sequence, submission
-        except MusterError as error:
-            yield request.sequence, error
 
 
 def _participant(key: bytes) -> tuple[bool, Position]:

@@ -1,6 +1,7 @@
 """Answers: graded here, stored in batches, ranked, and replied to once they are durable."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -23,6 +24,8 @@ from muster_scoring.usecases_landing import Landed, Landings
 
 _TRIES: Final = 4
 """A round changes now and then, not several times within one answer; more often is a fault of ours."""
+
+_AGAIN: Final = frozenset({Verdict.STALE, Verdict.BUSY})
 
 _RETRY_AFTER: Final = timedelta(seconds=1)
 
@@ -67,6 +70,24 @@ class Attempt:
         is_own = round_.session_id == self.seat.session_id
         return is_new and is_own and round_.takes_answers(self.received_time)
 
+    @property
+    def is_on_its_way(self) -> bool:
+        """Whether there is nothing to do about it yet but wait."""
+        return self.landing is not None and not self.landing.done()
+
+    async def arrive(self) -> None:
+        """Wait until it is not on its way."""
+        if self.landing is not None and not self.landing.done():
+            await asyncio.wait({self.landing})
+
+    @property
+    def has_to_go_again(self) -> bool:
+        """Whether `finish` would wait, now that it is not on its way."""
+        if self.landing is None:
+            return True
+        is_told = not self.landing.cancelled() and self.landing.exception() is None
+        return is_told and self.landing.result().outcome.verdict in _AGAIN
+
     def abandon(self) -> None:
         """Let nobody wait for it; if it is stored already, it stays."""
         if self.landing is not None:
@@ -99,16 +120,25 @@ class Responses:
         Raises NOT_FOUND, ANSWER_MISMATCH, ROUND_CLOSED, ALREADY_ANSWERED, REQUEST_ID_REUSED,
         TICKET_REVOKED, RATE_LIMITED, UNAVAILABLE.
         """
-        return await self.finish(self.begin(caller, submission))
+        return await self.finish(self.begin(seat_of(caller), submission))
 
-    def begin(self, caller: Caller, submission: Submission) -> Attempt:
+    def begin(self, seat: Seat, submission: Submission) -> Attempt:
         """Put an answer on its way, for who does not wait at once; raises what `submit` does."""
-        attempt = Attempt(seat_of(caller), submission, self._clock.now())
-        round_ = self._rounds.peek(caller.organization_id, submission.round_id)
+        attempt = Attempt(seat, submission, self._clock.now())
+        round_ = self._rounds.peek(seat.organization_id, submission.round_id)
         # What is cached may be outdated: it can let an answer through, but refuses none.
         if round_ is not None and attempt.suits(round_):
             self._send(attempt, round_)
         return attempt
+
+    async def know_round(self, seat: Seat, submission: Submission) -> None:
+        """Have the round here, so that many answers to it can be put on their way at once.
+
+        Never fails: whether there is such a round is for `finish` to say.
+        """
+        if self._rounds.peek(seat.organization_id, submission.round_id) is None:
+            with suppress(MusterError):
+                await self._rounds.read(seat.organization_id, submission.round_id)
 
     async def finish(self, attempt: Attempt) -> SubmitReply:
         """Wait until the answer is durable, and return what became of it."""
@@ -137,7 +167,8 @@ class Responses:
         """Return the answer's round, as it is now or, when it is over for good, as it was."""
         organization_id, round_id = attempt.seat.organization_id, attempt.submission.round_id
         cached = self._rounds.peek(organization_id, round_id)
-        if cached is not None and not cached.is_running:
+        # Somebody else may have read it since the answer was begun.
+        if cached is not None and (not cached.is_running or attempt.suits(cached)):
             return cached
         return await self._rounds.read(organization_id, round_id, suits=attempt.suits)
 
@@ -152,7 +183,8 @@ class Responses:
     async def _reply(self, attempt: Attempt, round_: Round, landed: Landed) -> SubmitReply:
         outcome = landed.outcome
         if outcome.verdict is Verdict.REVOKED or outcome.response is None:
-            raise MusterError(Reason.TICKET_REVOKED)
+            spoken_for = attempt.seat.generation is None
+            raise MusterError(Reason.PARTICIPANT_STATUS if spoken_for else Reason.TICKET_REVOKED)
         if outcome.verdict is Verdict.ANSWERED:
             _require_repeated(outcome.response, attempt.submission)
             if round_.withholds_feedback:

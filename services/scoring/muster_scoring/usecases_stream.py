@@ -1,45 +1,56 @@
-"""Answers over one stream: many under way at once, replied to in order."""
+"""Answers over one stream, of one participant or of many: many under way at once, told of in order."""
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from itertools import takewhile
 from typing import Final, TypeAlias
 
 from muster_kit.caller import Caller
 from muster_kit.errors import MusterError, Reason, Violation
 
-from muster_scoring.usecases_responses import Attempt, Responses, Submission, SubmitReply
+from muster_scoring.model import Seat
+from muster_scoring.usecases_responses import Attempt, Responses, Submission, SubmitReply, seat_of
 
 _UNDER_WAY: Final = 256
+_UNDER_WAY_OF_SERVICES: Final = 1024
 """So many answers of one stream may wait to be stored; the next ones are not read until then."""
 
-Sequenced: TypeAlias = tuple[int, Submission | MusterError]
-"""An answer with its number on the stream, or why it is none."""
+Given: TypeAlias = tuple[Seat, Submission]
+Sequenced: TypeAlias = tuple[int, Sequence[Given | MusterError]]
+"""Answers that came under one number on the stream, or why they are none."""
 
-WriteReply: TypeAlias = Callable[[int, SubmitReply | MusterError], Awaitable[None]]
+Told: TypeAlias = tuple[int, Sequence[SubmitReply | MusterError]]
+"""What became of the answers of one number."""
+
+WriteRun: TypeAlias = Callable[[Sequence[Told]], Awaitable[None]]
+
+_Begun: TypeAlias = tuple[int, Sequence[Attempt | MusterError]]
 
 
 class ResponseStream:
-    """One participant's stream. A task beside the caller's writes the replies."""
+    """The answers of one stream. A task beside the caller's tells what became of them."""
 
-    def __init__(self, responses: Responses, caller: Caller, write: WriteReply) -> None:
+    def __init__(self, responses: Responses, caller: Caller, write: WriteRun) -> None:
+        """`write` is given runs of answers that are done, in the order in which they came."""
         self._responses = responses
-        self._caller = caller
         self._write = write
-        self._under_way: deque[tuple[int, Attempt | MusterError]] = deque()
+        self._most = _UNDER_WAY if caller.is_ticket else _UNDER_WAY_OF_SERVICES
+        self._under_way: deque[_Begun] = deque()
+        self._count = 0
         self._changed = asyncio.Event()
         self._is_ended = False
 
     async def serve(self, submissions: AsyncIterator[Sequenced]) -> None:
-        """Take answers until the client has sent the last, and return after the last reply.
+        """Take answers until the client has sent the last, and return when all are told of.
 
-        An answer that is refused is told in its reply; a number that is not higher than the one before
-        ends the stream with INVALID_FIELD.
+        An answer that is refused is told of like the others; a number that is not higher than the one
+        before ends the stream with INVALID_FIELD.
         """
         failure: MusterError | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._reply())
+                tasks.create_task(self._tell())
                 try:
                     await self._take(submissions)
                 except MusterError as error:
@@ -48,41 +59,55 @@ class ResponseStream:
                 self._is_ended = True
                 self._changed.set()
         finally:
-            for _, attempt in self._under_way:
-                if isinstance(attempt, Attempt):
-                    attempt.abandon()
+            for attempt in self._attempts(self._under_way):
+                attempt.abandon()
         if failure is not None:
             raise failure
 
     async def _take(self, submissions: AsyncIterator[Sequenced]) -> None:
         last_sequence = 0
-        async for sequence, submission in submissions:
+        async for sequence, given in submissions:
             if sequence <= last_sequence:
                 raise MusterError(Reason.INVALID_FIELD, violations=[Violation("sequence", "must count up")])
             last_sequence = sequence
-            self._under_way.append((sequence, self._begin(submission)))
+            self._under_way.append((sequence, [await self._begin(each) for each in given]))
+            self._count += len(given)
             self._changed.set()
-            while len(self._under_way) >= _UNDER_WAY:
+            while self._count >= self._most:
                 await self._change()
 
-    def _begin(self, submission: Submission | MusterError) -> Attempt | MusterError:
-        if isinstance(submission, MusterError):
-            return submission
+    async def _begin(self, given: Given | MusterError) -> Attempt | MusterError:
+        if isinstance(given, MusterError):
+            return given
         try:
-            return self._responses.begin(self._caller, submission)
+            await self._responses.know_round(*given)
+            return self._responses.begin(*given)
         except MusterError as error:
             return error
 
-    async def _reply(self) -> None:
+    async def _tell(self) -> None:
         while self._under_way or not self._is_ended:
             if not self._under_way:
                 await self._change()
                 continue
-            sequence, attempt = self._under_way[0]
-            reply = await self._finish(attempt)
-            self._under_way.popleft()
+            for attempt in self._attempts([self._under_way[0]]):
+                await attempt.arrive()
+            # Those behind it that have arrived as well go with it.
+            run = list(takewhile(self._have_arrived, self._under_way))
+            told = await self._finish_all(run)
+            for _, done in told:
+                self._under_way.popleft()
+                self._count -= len(done)
             self._changed.set()
-            await self._write(sequence, reply)
+            await self._write(told)
+
+    async def _finish_all(self, run: Sequence[_Begun]) -> Sequence[Told]:
+        if any(attempt.has_to_go_again for attempt in self._attempts(run)):
+            # The round has changed under many of them: they go again together, not one after the other.
+            every = await asyncio.gather(*(self._finish(attempt) for _, begun in run for attempt in begun))
+            replies = iter(every)
+            return [(sequence, [next(replies) for _ in begun]) for sequence, begun in run]
+        return [(sequence, [await self._finish(attempt) for attempt in begun]) for sequence, begun in run]
 
     async def _finish(self, attempt: Attempt | MusterError) -> SubmitReply | MusterError:
         if isinstance(attempt, MusterError):
@@ -92,6 +117,52 @@ class ResponseStream:
         except MusterError as error:
             return error
 
+    def _have_arrived(self, begun: _Begun) -> bool:
+        return not any(attempt.is_on_its_way for attempt in self._attempts([begun]))
+
+    def _attempts(self, begun: Iterable[_Begun]) -> Iterator[Attempt]:
+        return (each for _, attempts in begun for each in attempts if isinstance(each, Attempt))
+
     async def _change(self) -> None:
         self._changed.clear()
         await self._changed.wait()
+
+
+def seat_for(
+    caller: Caller, *, organization_id: str, session_id: str, participant_id: str, display_name: str
+) -> Seat:
+    """Return the seat that an answer is for: a ticket's own, or the one that a service names.
+
+    Raises PERMISSION_DENIED for a seat that is not the ticket's, or an organization that the service
+    does not act for; INVALID_FIELD when a service leaves out what makes a seat.
+    """
+    if caller.is_ticket:
+        own = (caller.organization_id, caller.room_id, caller.participant_id, caller.display_name)
+        named = (organization_id, session_id, participant_id, display_name)
+        if any(name not in ("", mine) for name, mine in zip(named, own, strict=True)):
+            raise MusterError(Reason.PERMISSION_DENIED, detail="an answer for another seat")
+        return seat_of(caller)
+    organization = organization_id or caller.organization_id
+    if caller.organization_id not in ("", organization):
+        raise MusterError(Reason.PERMISSION_DENIED, detail="a service that acts for another organization")
+    if not (organization and session_id and participant_id):
+        named_fields = {
+            "organization_id": organization,
+            "session_id": session_id,
+            "participant_id": participant_id,
+        }
+        raise MusterError(
+            Reason.INVALID_FIELD,
+            violations=[
+                Violation(field, "must be named by services")
+                for field, name in named_fields.items()
+                if not name
+            ],
+        )
+    return Seat(
+        session_id=session_id,
+        participant_id=participant_id,
+        organization_id=organization,
+        generation=None,
+        display_name=display_name,
+    )

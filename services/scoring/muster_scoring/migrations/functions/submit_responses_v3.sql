@@ -4,7 +4,7 @@
 -- A row is returned for every input, in the order of the inputs. Outcomes:
 --   1 accepted   2 already answered (`stored` has the answer that counts)
 --   3 the round is not, or no longer, what the grade was made from
---   4 the seat's ticket was withdrawn; for drafts: the seat is hidden, who had it was sent away
+--   4 the seat's ticket was withdrawn; for drafts and services: the seat is hidden, who had it was sent away
 --   6 somebody has the session locked, and `in_wait` is false: nothing was looked at, let alone done
 -- `seq` orders the changes of a session. One call takes all numbers after `first_seq`, in the order of its
 -- inputs, those of the refused ones included; nobody else gets a number in between.
@@ -77,8 +77,12 @@ BEGIN
             d AS stored,
             CASE
                 WHEN s.session_id <> ALL (coalesce(locked, '{}')) THEN 6
-                -- The generation guards a ticket; a draft was saved while its ticket counted.
-                WHEN CASE WHEN in_from_draft THEN p.hidden ELSE i.generation < p.minimum_generation END THEN 4
+                -- The generation guards a ticket; a draft was saved while its ticket counted, and services
+                -- have none.
+                WHEN CASE
+                    WHEN in_from_draft OR i.generation IS NULL THEN p.hidden
+                    ELSE i.generation < p.minimum_generation
+                END THEN 4
                 WHEN d.round_id IS NOT NULL THEN 2
                 WHEN r.session_id = i.session_id AND r.revision = i.revision AND r.status = 1 THEN 1
                 ELSE 3
