@@ -28,6 +28,10 @@ baseline:
 docs:
     {{bin}}/python docs/make_tables.py
 
+# Break everything that may break, at full length, and print what was measured; docs/reliability.md.
+chaos rounds="20" *arguments:
+    CHAOS_ROUNDS={{rounds}} {{bin}}/pytest tests/chaos {{arguments}}
+
 # Measure on this machine, each figure against another of the same run; `just bench --help`. Needs Go.
 bench *arguments:
     {{bin}}/python -m tests.bench {{arguments}}
