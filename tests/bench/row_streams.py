@@ -25,9 +25,9 @@ _MICRO = 1e6
 
 async def responses(generator: Generator, effort: Effort) -> Sequence[Figure]:
     """Measure StreamResponses of a service that answers for a session's players; one worker."""
-    share = int(_MOST_RESPONSES * effort.seconds)
+    share = int(_MOST_RESPONSES * effort.seconds / _BATCH)
     async with new_stack() as stack:
-        rounds = share * (effort.rounds + 1) // _PARTICIPANTS + 1
+        rounds = share * _BATCH * (effort.rounds + 1) // _PARTICIPANTS + 1
         seeded = await stack.seed("bench", participants=_PARTICIPANTS, rounds=min(rounds, 500))
         calls = [(0, request) for request in _answers(seeded)]
         load = [
@@ -41,15 +41,16 @@ async def responses(generator: Generator, effort: Effort) -> Sequence[Figure]:
         parts = iter(load)
 
         async def burst() -> Burst:
-            return await generator.streams(
+            burst = await generator.streams(
                 *(stack.address, next(parts)),
                 seconds=effort.seconds,
                 streams=_STREAMS,
-                window=_WINDOW,
+                window=_WINDOW // _BATCH,
                 refused_field=_REFUSED_RESPONSE,
             )
+            return Burst(burst.done * _BATCH, burst.seconds)
 
-        return await _rate("StreamResponses, acknowledged", 10_000, stack, effort, burst)
+        return await _rate(f"StreamResponses, {_BATCH} a message", 10_000, stack, effort, burst)
 
 
 async def scores(generator: Generator, effort: Effort) -> Sequence[Figure]:
@@ -112,14 +113,19 @@ def _answers(seeded: Seeded) -> list[bytes]:
     # Field 1, the sequence, is the generator's to add.
     return [
         round_service_pb2.StreamResponsesRequest(
-            round_id=round_id,
-            answer=answer_of(number + seat),
             session_id=seeded.session_id,
-            participant_id=participant_id,
-            request_id=f"bench-{number}-{seat}",
+            round_id=round_id,
+            answers=[
+                round_service_pb2.ParticipantAnswer(
+                    participant_id=seeded.participant_ids[seat],
+                    answer=answer_of(number + seat),
+                    request_id=f"bench-{number}-{seat}",
+                )
+                for seat in range(first, first + _BATCH)
+            ],
         ).SerializeToString()
         for number, round_id in enumerate(seeded.round_ids)
-        for seat, participant_id in enumerate(seeded.participant_ids)
+        for first in range(0, _PARTICIPANTS, _BATCH)
     ]
 
 
