@@ -1,10 +1,13 @@
 """Transactions and sweeps, against a real PostgreSQL."""
 
+import traceback
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import pytest
 from muster_kit.db import Transaction, sweep_requests
 from muster_kit.db.engine import asyncpg_url
+from muster_kit.db.faults import DatabaseAwayError, UnstorableError, fault_of
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -37,6 +40,36 @@ async def test_a_commit_after_an_error_somebody_caught_is_an_error(service: Note
     with pytest.raises(DBAPIError, match="had failed"):
         await service.app.run("north", hushes_up)
     assert await service.notes("") == []
+
+
+@pytest.mark.parametrize("statement", ["SELECT CAST(:value AS integer)", "SELECT CAST('secret' AS integer)"])
+async def test_an_error_that_quotes_a_value_does_not_reach_the_log(
+    service: NotesService, statement: str
+) -> None:
+    async def fails(transaction: Transaction) -> None:
+        values = {"value": "secret"} if ":value" in statement else {}
+        await transaction.connection.execute(text(statement), values)
+
+    with pytest.raises(UnstorableError) as raised:
+        await service.app.run("north", fails)
+    logged = "".join(traceback.format_exception(raised.value))
+    assert "UnstorableError" in logged
+    # The statement itself is the caller's line in the test above, not what the database said.
+    assert "invalid input" not in logged
+
+
+async def test_a_connection_that_the_driver_lost_track_of_is_away(service: NotesService) -> None:
+    times = iter([asyncpg.InternalClientError("cannot switch to state 15"), None])
+
+    async def fails_once(transaction: Transaction) -> str:
+        if (error := next(times)) is not None:
+            raise error
+        return "done"
+
+    assert await service.app.run("north", fails_once) == "done"
+    fault = fault_of(asyncpg.InternalClientError("cannot switch to state 15"), commit_unknown=True)
+    assert isinstance(fault, DatabaseAwayError)
+    assert fault.commit_unknown
 
 
 async def test_now_is_the_databases_time(service: NotesService) -> None:

@@ -10,7 +10,7 @@ import asyncpg
 from sqlalchemy import URL, bindparam, event, exc, func, make_url, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from muster_kit.db.faults import DatabaseAwayError, fault_of, once_more
+from muster_kit.db.faults import DatabaseAwayError, fault_of, once_more, without_values
 
 # Generic in its published types alone.
 if TYPE_CHECKING:
@@ -27,6 +27,14 @@ _CONNECT_SECONDS: Final = 5.0
 _POOL_WAIT_SECONDS: Final = 5.0
 # The roles' statement_timeout ends a slow statement before; this ends the wait for a dead network.
 _COMMAND_SECONDS: Final = 30.0
+
+_DRIVER_ERRORS: Final = (
+    exc.SQLAlchemyError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    TimeoutError,
+)
 
 _BEGIN: Final = select(
     func.set_config(ORGANIZATION_SETTING, bindparam("organization_id"), True),
@@ -94,9 +102,11 @@ class Database:
                 yield connection
                 commit_unknown = True
                 await connection.commit()
-        except (exc.SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        except _DRIVER_ERRORS as error:
             if fault := fault_of(error, commit_unknown=commit_unknown):
                 raise fault from error
+            if plain := without_values(error):
+                raise plain from None
             raise
 
     @asynccontextmanager

@@ -28,6 +28,8 @@ _AWAY: Final = frozenset(
     }
 )
 _BUSY: Final = frozenset({"55P03", "57014"})  # lock_timeout, statement_timeout
+# Both the server's own words and the driver's quote values.
+_TELLING: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 _LOST_RACE: Final = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
 
 
@@ -41,6 +43,10 @@ class DatabaseAwayError(MusterError):
     def __init__(self, *, commit_unknown: bool, detail: str) -> None:
         super().__init__(Reason.UNAVAILABLE, retry_after=_RETRY_AFTER, detail=detail)
         self.commit_unknown = commit_unknown
+
+
+class UnstorableError(RuntimeError):
+    """The database cannot hold what was to be stored, or it breaks a constraint: a bug of ours."""
 
 
 class ConflictError(MusterError):
@@ -63,6 +69,17 @@ def fault_of(error: BaseException, *, commit_unknown: bool = False) -> MusterErr
     return fault
 
 
+def without_values(error: BaseException) -> UnstorableError | None:
+    """Return what to raise in place of an error that quotes what was to be stored; None for all others.
+
+    What people write does not belong into the log, so the error must not be its cause either.
+    """
+    cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
+    if isinstance(cause, _TELLING):
+        return UnstorableError(f"{type(cause).__name__}: the database cannot hold this")
+    return None
+
+
 def _fault_of(error: BaseException, commit_unknown: bool) -> MusterError | None:
     sqlstate = _sqlstate(error)
     if sqlstate in _LOST_RACE or _is_outdated_plan(error):
@@ -83,6 +100,10 @@ def _is_away(error: BaseException, sqlstate: str) -> bool:
             return error.connection_invalidated
         case asyncpg.InterfaceError():
             return "connection is closed" in str(error)
+        case asyncpg.InternalClientError():
+            # The connection ended in the middle of a call, and the driver has lost track of it: "cannot
+            # switch to state ...". It stays so, whatever is done with it.
+            return True
         case _:
             # PendingRollbackError: work went on although the connection was lost under it.
             return isinstance(error, PoolTimeoutError | PendingRollbackError)

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 from sqlalchemy import Row, TextClause
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from muster_kit.db.faults import ConflictError, DatabaseAwayError, fault_of
+from muster_kit.db.faults import ConflictError, DatabaseAwayError, fault_of, without_values
 from muster_kit.db.group_commit import cancelled_inside, is_being_cancelled
 from muster_kit.db.idempotency import Answers, Claim
 from muster_kit.db.publications import Run
@@ -174,7 +174,7 @@ class RoomGroup:
         fault = fault_of(error)
         if isinstance(fault, DatabaseAwayError) or (isinstance(fault, ConflictError) and not self._last_try):
             raise fault
-        return fault or error
+        return fault or without_values(error) or error
 
     async def _undo(self) -> None:
         if self._savepoints:
