@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from itertools import combinations
 from typing import Any, Final
 
@@ -34,6 +35,9 @@ from muster_scoring.model_answers import (
 
 _EXACT: Final = 1e-9
 """Credits within this of 0 or 1 are 0 or 1: sums of thirds are not exact in binary."""
+
+_BLANKS_KEPT: Final = 1024
+"""So many blanks' accepted texts are kept in the form in which they are compared."""
 
 _UNGRADED: Final = Grade(ResponseStatus.SUBMITTED, 0.0)
 
@@ -141,15 +145,17 @@ def _blanks(key: BlanksKey, answer: BlanksAnswer) -> float:
 
 
 def _blank(key: BlankKey, text: str) -> float:
-    written = normalize_text(text, case_sensitive=key.case_sensitive)
-    return max(
-        (
-            accepted.credit
-            for accepted in key.accepted
-            if normalize_text(accepted.text, case_sensitive=key.case_sensitive) == written
-        ),
-        default=0.0,
-    )
+    return _accepted(key).get(normalize_text(text, case_sensitive=key.case_sensitive), 0.0)
+
+
+@lru_cache(maxsize=_BLANKS_KEPT)
+def _accepted(key: BlankKey) -> Mapping[str, float]:
+    """Return the credits of a blank by what is written, in the form in which texts are compared."""
+    credits: dict[str, float] = {}
+    for each in key.accepted:
+        text = normalize_text(each.text, case_sensitive=key.case_sensitive)
+        credits[text] = max(each.credit, credits.get(text, 0.0))
+    return credits
 
 
 def _share(right: Mapping[str, str], given: Mapping[str, str]) -> float:
