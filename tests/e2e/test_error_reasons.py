@@ -6,13 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from muster.presence.v1 import presence_service_pb2
 from muster.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
-from muster.scoring.v1 import answer_pb2
+from muster.scoring.v1 import answer_pb2, board_pb2, board_service_pb2
 from muster.session.v1 import block_service_pb2, session_service_pb2
 from muster_kit.errors import CATALOG, Reason
-from muster_stack.demo.client import Client
+from muster_stack.demo.client import Client, bearer
 
 from tests.e2e.error_stage import Failure, Stage, failure_of
 from tests.e2e.failing_servers import INSIDE, faulty, going_away, slow, stores_away
@@ -146,6 +147,22 @@ async def participant_status(stage: Stage) -> Failure:
     return await failure_of(stage.seat("KickParticipant", lobby.session_id, seat))
 
 
+async def board_closed(stage: Stage) -> Failure:
+    service = bearer(stage.running.service_token(organization=stage.organization))
+    made = await stage.client.boards.CreateBoard(
+        board_service_pb2.CreateBoardRequest(
+            organization_id=stage.organization,
+            operator=board_pb2.BOARD_OPERATOR_BEST,
+            close_time=Timestamp(seconds=1),
+        ),
+        metadata=service,
+    )
+    request = board_service_pb2.SubmitScoreRequest(
+        board_id=made.board.board_id, submission=board_pb2.ScoreSubmission(entry_id="ann", score=1)
+    )
+    return await failure_of(stage.client.boards.SubmitScore(request, metadata=service))
+
+
 async def revision_stale(stage: Stage) -> Failure:
     return await failure_of(stage.move("OpenLobby", await stage.create(), expected_revision=99))
 
@@ -197,6 +214,7 @@ WAYS: dict[Reason, Way] = {
     Reason.ROUND_CLOSED: Way(round_closed),
     Reason.ALREADY_ANSWERED: Way(already_answered),
     Reason.PARTICIPANT_STATUS: Way(participant_status),
+    Reason.BOARD_CLOSED: Way(board_closed),
     Reason.REVISION_STALE: Way(revision_stale),
     Reason.RATE_LIMITED: Way(rate_limited, retry=True),
     Reason.TOO_LARGE: Way(too_large),
