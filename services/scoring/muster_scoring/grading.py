@@ -150,12 +150,12 @@ def _blank(key: BlankKey, text: str) -> float:
 
 @lru_cache(maxsize=_BLANKS_KEPT)
 def _accepted(key: BlankKey) -> Mapping[str, float]:
-    """Return the credits of a blank by what is written, in the form in which texts are compared."""
-    credits: dict[str, float] = {}
+    """Return the worth of a blank by what is written, in the form in which texts are compared."""
+    worth: dict[str, float] = {}
     for each in key.accepted:
         text = normalize_text(each.text, case_sensitive=key.case_sensitive)
-        credits[text] = max(each.credit, credits.get(text, 0.0))
-    return credits
+        worth[text] = max(each.credit, credits.get(text, 0.0))
+    return worth
 
 
 def _share(right: Mapping[str, str], given: Mapping[str, str]) -> float:
