@@ -150,11 +150,11 @@ def _blank(key: BlankKey, text: str) -> float:
 
 @lru_cache(maxsize=_BLANKS_KEPT)
 def _accepted(key: BlankKey) -> Mapping[str, float]:
-    """Return the worth of a blank by what is written, in the form in which texts are compared."""
+    """Return the credits of a blank by what is written, in the form in which texts are compared."""
     worth: dict[str, float] = {}
     for each in key.accepted:
         text = normalize_text(each.text, case_sensitive=key.case_sensitive)
-        worth[text] = max(each.credit, credits.get(text, 0.0))
+        worth[text] = max(each.credit, worth.get(text, 0.0))
     return worth
 
 
