@@ -2,101 +2,24 @@
 
 import asyncio
 import random
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any, Final
 
-import grpc
 from google.protobuf.duration_pb2 import Duration
-from muster.scoring.v1 import answer_pb2, round_service_pb2, rules_pb2
+from muster.scoring.v1 import rules_pb2
 from muster.session.v1 import block_pb2, block_service_pb2, session_pb2, session_service_pb2
-from muster_kit.errors import Reason
-from muster_kit.rpc.status import received
 
 from tests.chaos.board_watch import BoardWatch
 from tests.chaos.history import History
 from tests.chaos.people import Person
+from tests.chaos.players import Player, Submitted, question
 from tests.e2e.running import Running
 
 _RULES: Final = rules_pb2.ScoringRules(base_points=600, speed_bonus=400, streak_step=50, streak_maximum=200)
 _JOIN_AT_ONCE: Final = 20
 _PATIENCE_SECONDS: Final = 90.0
-
-
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """One answer and what became of it: `score` is None when it was refused as too late."""
-
-    round_id: str
-    participant_id: str
-    request_id: str
-    value: bool
-    score: int | None
-    seconds: float
-    acknowledged_at: float
-
-
-@dataclass(slots=True)
-class Player:
-    """A participant who answers every block they hear of, once, after some thought."""
-
-    person: Person
-    participant_id: str
-    history: History
-    rng: random.Random
-    think_seconds: float
-    submitted: dict[str, Submitted] = field(default_factory=dict)
-    _playing: asyncio.Task[None] | None = None
-
-    async def play(self, session_id: str, moved: asyncio.Condition) -> None:
-        """Follow the session until cancelled, or until they `leave`."""
-        self._playing = asyncio.current_task()
-        request = session_service_pb2.WatchSessionRequest
-
-        def stream(after: bytes) -> Any:
-            return self.person.sessions.WatchSession(
-                request(session_id=session_id, after=after), metadata=self.person.metadata
-            )
-
-        async with asyncio.TaskGroup() as answering:
-            async for frame in self.person.watch(stream, self.history):
-                async with moved:
-                    moved.notify_all()
-                if frame.HasField("ticket"):
-                    self.person.token = frame.ticket.token
-                for block in opened(frame):
-                    if block.round_id not in self.submitted:
-                        answering.create_task(self._answer(block.round_id, moved))
-
-    def leave(self) -> None:
-        """Follow no longer."""
-        if self._playing is not None:
-            self._playing.cancel()
-
-    async def _answer(self, round_id: str, moved: asyncio.Condition) -> None:
-        value, request_id = self.rng.random() < 0.7, uuid.uuid4().hex
-        await asyncio.sleep(self.rng.uniform(0, self.think_seconds))
-        request = round_service_pb2.SubmitResponseRequest(
-            request_id=request_id, round_id=round_id, answer=yes_or_no(value)
-        )
-        started, score = time.monotonic(), None
-        try:
-            reply = await self.person.call(self.person.rounds.SubmitResponse, request)
-        except grpc.aio.AioRpcError as error:
-            told = received(error)
-            if told is None or told.reason is not Reason.ROUND_CLOSED:
-                raise
-        else:
-            score = reply.response.score
-            self.history.answered(request_id, reply.response.SerializeToString(deterministic=True))
-        now = time.monotonic()
-        submitted = Submitted(round_id, self.participant_id, request_id, value, score, now - started, now)
-        async with moved:
-            self.submitted[round_id] = submitted
-            moved.notify_all()
 
 
 class Quiz:
@@ -146,15 +69,19 @@ class Quiz:
             self.round_ids.append(activated.block.round_id)
         await self.until(self._is_over)
 
-    async def until_acknowledged(self, *, since: float) -> float:
-        """Wait for the first answer that is begun and acknowledged from a moment on; returns when it was."""
+    async def until_accepted(self, *, since: float) -> float:
+        """Wait for the first answer accepted from a moment on; returns for how long somebody had asked."""
 
-        def first() -> float | None:
-            times = (each.acknowledged_at for each in self.acknowledged)
-            return min((at for at in times if at >= since), default=None)
+        def first() -> Submitted | None:
+            accepted = (each for each in self.acknowledged if each.acknowledged_at >= since)
+            return min(accepted, key=lambda each: each.acknowledged_at, default=None)
 
         await self.until(lambda: first() is not None)
-        return first() or 0.0
+        accepted = first()
+        assert accepted is not None
+        asking = (begun_at for player in self.players for begun_at in player.asking.values())
+        begun_at = min(asking, default=accepted.begun_at)
+        return accepted.acknowledged_at - max(since, min(begun_at, accepted.begun_at))
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for what the players or the host hear of."""
@@ -276,25 +203,3 @@ async def _verb(host: Person, verb: str, session_id: str) -> Any:
     return await host.call(
         getattr(host.sessions, verb), request(request_id=uuid.uuid4().hex, session_id=session_id)
     )
-
-
-def question() -> block_pb2.NewBlock:
-    """A block that is answered with true or false; true is right."""
-    return block_pb2.NewBlock(
-        content=block_pb2.BlockContent(prompt="Is it so?", true_false=block_pb2.TrueFalse()),
-        answer_key=answer_pb2.AnswerKey(true_false=answer_pb2.TrueFalseKey(value=True)),
-    )
-
-
-def yes_or_no(value: bool) -> answer_pb2.Answer:
-    """An answer to it."""
-    return answer_pb2.Answer(true_false=answer_pb2.TrueFalseAnswer(value=value))
-
-
-def opened(frame: Any) -> list[Any]:
-    """The blocks that a frame shows to be open."""
-    found = [block for block in frame.snapshot.blocks if block.status == block_pb2.BLOCK_STATUS_ACTIVE]
-    found += [
-        event.block_activated.block for event in frame.events.events if event.HasField("block_activated")
-    ]
-    return found

@@ -17,7 +17,7 @@ from muster_kit.rpc.status import received
 from tests.chaos.history import History
 from tests.chaos.ledger import Ledger, listed_board
 from tests.chaos.people import Person
-from tests.chaos.quiz import question, yes_or_no
+from tests.chaos.players import question, yes_or_no
 from tests.e2e.running import Running
 
 PLAYERS: Final = 14

@@ -21,6 +21,7 @@ from muster_kit.rpc.channel import service_config
 from muster_kit.rpc.status import DETAILS_KEY
 
 from tests.chaos.conftest import Scale
+from tests.chaos.history import check_log
 from tests.chaos.ledger import Ledger
 from tests.chaos.machine import Machine, until
 from tests.chaos.people import OWN_CONNECTION, Person
@@ -117,7 +118,7 @@ async def test_two_seconds_without_postgresql_fail_no_call_that_may_be_repeated(
         patient = callers(machine, quiz, "patient", ("grpc.service_config", service_config()))
         hasty = callers(machine, quiz, "hasty", ("grpc.enable_retries", 0))
         for _ in range(max(1, scale.rounds // 4)):
-            playing = asyncio.create_task(quiz.play(2, seconds=6))
+            playing = asyncio.create_task(quiz.play(2, seconds=4))
             figure("away, s", await outage(machine, quiz, OUTAGES[how], [*patient, *hasty]))
             await playing
         for each in (*patient, *hasty):
@@ -136,6 +137,9 @@ async def test_two_seconds_without_postgresql_fail_no_call_that_may_be_repeated(
         ledger = Ledger(machine, quiz.session_id)
         settled = await ledger.settle(quiz)
         assert (settled.lost, settled.doubled, settled.phantom) == (0, 0, 0)
+        log = await ledger.log()
+        await quiz.until(lambda: all(each.history.bookmark_seq == len(log) for each in quiz.players))
+        assert [fault for each in quiz.players for fault in check_log(each.history, log)] == []
         await check_effects(ledger, patient)
 
 

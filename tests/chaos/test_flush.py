@@ -22,7 +22,8 @@ from tests.chaos.history import check_log, check_views
 from tests.chaos.ledger import Ledger, listed_board
 from tests.chaos.machine import Machine
 from tests.chaos.people import Person
-from tests.chaos.quiz import Quiz, open_quiz, yes_or_no
+from tests.chaos.players import yes_or_no
+from tests.chaos.quiz import Quiz, open_quiz
 
 SEED: Final = 7
 BLOCKS: Final = 5
@@ -78,6 +79,7 @@ async def test_a_board_is_the_same_after_its_index_was_emptied(machine: Machine,
             for task in tasks:
                 task.cancel()
         log = await ledger.log()
+        await quiz.until(lambda: all(each.history.bookmark_seq == len(log) for each in quiz.players))
         assert [fault for player in quiz.players for fault in check_log(player.history, log)] == []
 
 
