@@ -52,7 +52,7 @@ async def _measured(row: Row, generator: Generator, effort: Effort) -> Result:
     except TimeoutError:
         failure = f"It took longer than {row.limit_seconds:.0f} s."
     except Exception as error:  # noqa: BLE001 - the other rows are measured all the same
-        failure = f"{type(error).__name__}: {error}"
+        failure = _first(error)
     return Result(
         number=row.number,
         title=row.title,
@@ -61,6 +61,13 @@ async def _measured(row: Row, generator: Generator, effort: Effort) -> Result:
         load_average=machine.load_average(),
         failure=failure,
     )
+
+
+def _first(error: BaseException) -> str:
+    """What went wrong first, of all that went wrong at once."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{error}" if isinstance(error, NotMeasuredError) else f"{type(error).__name__}: {error}"
 
 
 def _end_cleanly_when_told() -> None:

@@ -12,9 +12,8 @@ from tests.bench import machine
 from tests.bench.bench_row import Effort
 from tests.bench.figures import Figure, at_most
 from tests.bench.generator import Generator
-from tests.bench.stack import Stack, new_directory, new_stack
+from tests.bench.stack import Stack, muster_up, new_directory, new_stack
 from tests.bench.watchers import watching
-from tests.e2e.running import muster_up
 
 _STREAMS, _SEATS, _SHARING = 5000, 1000, 100
 # Longer than the longest pause between two heartbeats.
@@ -92,13 +91,9 @@ async def return_of_all(generator: Generator, effort: Effort) -> Sequence[Figure
 async def _counting_stack() -> AsyncIterator[Stack]:
     """A stack whose PostgreSQL counts statements: it has to be told before it starts."""
     async with new_directory() as directory:
-        state = directory / "state"
-        async with muster_up(state) as running:
-            await _administer(
-                Stack(running, directory), "ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements'"
-            )
-        async with muster_up(state) as running:
-            stack = Stack(running, directory)
+        async with muster_up(directory) as stack:
+            await _administer(stack, "ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements'")
+        async with muster_up(directory) as stack:
             await _administer(stack, "CREATE EXTENSION pg_stat_statements")
             yield stack
 

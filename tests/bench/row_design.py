@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from operator import truediv
 from pathlib import Path
@@ -82,7 +83,7 @@ class _WritePath:
     """Graded answers through group commit into the store, without the call around them."""
 
     def __init__(self, store: PostgresResponses, entries: Iterator[Entry]) -> None:
-        self._group: GroupCommit[Entry, Outcome] = GroupCommit(store.submit)
+        self._group: GroupCommit[Entry, Outcome] = GroupCommit(partial(store.submit, wait=False))
         self._entries = entries
 
     async def burst(self, count: int) -> Burst:

@@ -5,6 +5,7 @@ import contextlib
 import random
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ SPARING = Path(__file__).with_name("triggers_sparing.sql")
 
 # The middle of a quiz of twenty questions.
 _BLOCKS, _ANSWERED_BLOCKS = 60, 10
-_RIGHT, _LEAST_SCORE, _MOST_SCORE = 0.5, 500, 1000
+_RIGHT = 0.5
 _COLUMNS = (
     "live_session_id",
     "live_session_block_id",
@@ -31,25 +32,25 @@ _COLUMNS = (
 )
 
 Response = tuple[Any, ...]
+Rows = Sequence[Any]
 
 
 class Triggers:
-    """A session of that design in the middle: everybody has answered the first blocks."""
+    """A session of that design, into which responses are written one by one, as its clients do."""
 
-    def __init__(self, connections: Sequence[Any]) -> None:
+    def __init__(self, connections: Sequence[Any], responses: Iterator[Response]) -> None:
         self._connections = connections
-        self._chance = random.Random(1)
+        self._responses = responses
 
     async def burst(self, *, seconds: float, connections: int) -> Burst:
-        """Begin where the session was, and write one by one on so many connections for so long."""
-        left = await self._restart()
+        """Write on so many connections for so long, going on where the last burst ended."""
         start = time.monotonic()
 
         async def write(connection: Any) -> int:
             done = 0
             while time.monotonic() < start + seconds:
                 try:
-                    await connection.execute(_INSERT, *next(left))
+                    await connection.execute(_INSERT, *next(self._responses))
                 except asyncpg.DeadlockDetectedError:
                     # Two that rank everybody at once; the response is lost to whoever sent it.
                     continue
@@ -59,40 +60,10 @@ class Triggers:
         done = await asyncio.gather(*map(write, self._connections[:connections]))
         return Burst(sum(done), time.monotonic() - start)
 
-    async def prepare(self, schemas: Sequence[Path], participants: int) -> None:
-        """Make the schema and a session."""
-        connection = self._connections[0]
-        for schema in schemas:
-            await connection.execute(schema.read_text())
-        await connection.execute(_SESSION.format(blocks=_BLOCKS, participants=participants))
-
-    async def _restart(self) -> Iterator[Response]:
-        """Return the responses that are not given yet, block by block."""
-        connection = self._connections[0]
-        session = await connection.fetchval("SELECT id FROM live_sessions")
-        blocks = await connection.fetch("SELECT id FROM live_session_blocks ORDER BY id")
-        seats = await connection.fetch("SELECT id FROM live_session_participants ORDER BY id")
-
-        def responses() -> Iterator[Response]:
-            for block in blocks:
-                for seat in seats:
-                    yield session, block["id"], seat["id"], '{"choice": "a"}', *self._worth()
-
-        everything = responses()
-        given = [next(everything) for _ in range(_ANSWERED_BLOCKS * len(seats))]
-        await connection.execute("TRUNCATE live_session_responses")
-        await connection.execute("ALTER TABLE live_session_responses DISABLE TRIGGER USER")
-        await connection.copy_records_to_table("live_session_responses", records=given, columns=_COLUMNS)
-        await connection.execute("ALTER TABLE live_session_responses ENABLE TRIGGER USER")
-        await connection.execute(_CATCH_UP)
-        await connection.execute("VACUUM (ANALYZE)")
-        return everything
-
-    def _worth(self) -> tuple[str, int, int]:
-        milliseconds = self._chance.randint(500, 20_000)
-        if self._chance.random() < _RIGHT:
-            return "correct", self._chance.randint(_LEAST_SCORE, _MOST_SCORE), milliseconds
-        return "incorrect", 0, milliseconds
+    async def play(self, count: int) -> None:
+        """Write so many, as the session did until now."""
+        for response in islice(self._responses, count):
+            await self._connections[0].execute(_INSERT, *response)
 
 
 @contextlib.asynccontextmanager
@@ -109,9 +80,22 @@ async def triggers(
             connection = await asyncpg.connect(stack.url(database=name))
             exits.push_async_callback(connection.close)
             opened.append(connection)
-        opponent = Triggers(opened)
-        await opponent.prepare(schemas, participants)
+        for schema in schemas:
+            await opened[0].execute(schema.read_text())
+        await opened[0].execute(_SESSION.format(blocks=_BLOCKS, participants=participants))
+        opponent = Triggers(opened, _responses(*[await opened[0].fetch(query) for query in _IDS]))
+        await opponent.play(_ANSWERED_BLOCKS * participants)
         yield opponent
+
+
+def _responses(sessions: Rows, blocks: Rows, seats: Rows) -> Iterator[Response]:
+    """Yield an answer of each seat to each block, block by block; half of them are right."""
+    chance = random.Random(1)
+    for block in blocks:
+        for seat in seats:
+            worth = ("correct", chance.randint(500, 1000)) if chance.random() < _RIGHT else ("incorrect", 0)
+            ids = (sessions[0]["id"], block["id"], seat["id"])
+            yield *ids, '{"choice": "a"}', *worth, chance.randint(500, 20_000)
 
 
 _INSERT = f"""
@@ -126,14 +110,8 @@ _SESSION = """
         SELECT id, 'player ' || n FROM live_sessions, generate_series(1, {participants}) AS n
 """
 
-# What the triggers would have left behind.
-_CATCH_UP = """
-    DO $$
-    BEGIN
-        PERFORM update_block_stats(id) FROM live_session_blocks;
-        PERFORM update_participant_stats(id) FROM live_session_participants;
-        PERFORM calculate_leaderboard_ranks(id) FROM live_sessions;
-        PERFORM update_session_analytics(id) FROM live_sessions;
-    END
-    $$
-"""
+_IDS = (
+    "SELECT id FROM live_sessions",
+    "SELECT id FROM live_session_blocks",
+    "SELECT id FROM live_session_participants",
+)

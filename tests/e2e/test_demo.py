@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.json_format import ParseDict
+from muster.scoring.v1 import board_service_pb2, round_service_pb2
+from muster.session.v1 import session_service_pb2
+from muster_stack.demo.client import Client, bearer
 
 from tests.e2e.running import MUSTER, Running
 
@@ -165,6 +169,35 @@ async def test_seed_makes_a_session_ready_for_load(running: Running, tmp_path: P
     code, _, err = await _run(*arguments)
     assert code == 1, "a session of that id exists"
     assert err.count("\n") == 1
+
+
+async def test_seed_writes_what_the_load_profiles_send(running: Running, tmp_path: Path) -> None:
+    directory = tmp_path / "ghz"
+    code, _, err = await _run(
+        *("seed", "--state", running.state, "--session", "load-2", "--participants", "10", "--rounds", "3"),
+        *("--out", tmp_path / "seed.json", "--ghz", directory),
+    )
+    assert code == 0, err
+    tokens = dict(line.split("=", 1) for line in (directory / "tokens.env").read_text().splitlines())
+    assert tokens["TICKETS"] == tokens["JOINERS"] == "10"
+    (request,) = json.loads((directory / "join-session.json").read_text())
+    joined = session_service_pb2.JoinSessionRequest(join_code=request["joinCode"])
+    answer = ParseDict(
+        json.loads((directory / "submit-response.json").read_text())[0],
+        round_service_pb2.SubmitResponseRequest(),
+    )
+    batch = ParseDict(
+        json.loads((directory / "batch-submit-scores.json").read_text())[0],
+        board_service_pb2.BatchSubmitScoresRequest(),
+    )
+    client = Client.open(running.address)
+    try:
+        await client.sessions.JoinSession(joined, metadata=bearer(tokens["JOINER_9"]))
+        await client.rounds.SubmitResponse(answer, metadata=bearer(tokens["TICKET_9"]))
+        taken = await client.boards.BatchSubmitScores(batch, metadata=bearer(tokens["SERVICE_TOKEN"]))
+    finally:
+        await client.close()
+    assert taken.accepted_count == len(batch.submissions)
 
 
 @pytest.mark.skipif(
