@@ -170,7 +170,7 @@ def test_every_rule_can_be_evaluated() -> None:
     """A rule of the wrong type, or a pattern with a fault, shows only when it is compiled."""
     validation = Validation()
     for message in {field.containing_type for field in FIELDS.values()}:
-        validation.warm(GetMessageClass(message))
+        validation.check_of(GetMessageClass(message))
 
 
 def test_every_text_in_a_request_is_bounded() -> None:

@@ -77,9 +77,8 @@ class Method(ABC):
         self._open_calls = surroundings.open_calls
         self._request_limit = surroundings.limits.request_bytes
         self._trusted_proxies = surroundings.trusted_proxies
-        self._validate = surroundings.validation.check
+        self._validate = surroundings.validation.check_of(self._request_class)
         self._metrics = surroundings.metrics.of(*name.split("/"))
-        surroundings.validation.warm(self._request_class)
 
     async def handle(self, incoming: Any, context: Context) -> bytes:
         """Serve one call; whatever fails is told by the status alone."""

@@ -1,13 +1,14 @@
 """Hold requests against the rules written into their contract."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import protovalidate
 from google.protobuf.message import Message
 from protovalidate import FieldPathElementPb, FieldPathPb
 
 from muster_kit.errors import MusterError, Reason, Violation
+from muster_kit.rpc.plain_rules import compile_check
 
 
 class Validation:
@@ -16,9 +17,21 @@ class Validation:
     def __init__(self) -> None:
         self._collect = protovalidate.Validator().collect_violations
 
-    def warm(self, message_class: type[Message]) -> None:
-        """Compile a message's rules now: it takes milliseconds, and raises when a rule is faulty."""
+    def check_of(self, message_class: type[Message]) -> Callable[[Message], None]:
+        """Return `check` for messages of one class, several times faster for many of them that are right.
+
+        It compiles the rules, which takes milliseconds, and raises when one of them is faulty.
+        """
         self._collect(message_class())
+        keeps_rules = compile_check(message_class.DESCRIPTOR)
+        if keeps_rules is None:
+            return self.check
+
+        def check(message: Message) -> None:
+            if not keeps_rules(message):
+                self.check(message)
+
+        return check
 
     def check(self, message: Message) -> None:
         """Raise MusterError(INVALID_FIELD) that names every field which breaks a rule."""
