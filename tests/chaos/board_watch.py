@@ -39,6 +39,11 @@ class BoardWatch:
                     self._apply(frame.view)
                 self._moved.notify_all()
 
+    async def until_reset(self, count: int) -> None:
+        """Wait until it was told to start over so many times."""
+        async with asyncio.timeout(15), self._moved:
+            await self._moved.wait_for(lambda: self.history.count("reset") >= count)
+
     async def until_shown(self, rows: list[Row]) -> None:
         """Wait until it shows these rows, as many of them as it was asked for."""
         try:

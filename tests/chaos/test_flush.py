@@ -6,6 +6,7 @@ import random
 import signal
 import time
 import uuid
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import grpc
@@ -27,6 +28,7 @@ from tests.chaos.quiz import Quiz, open_quiz
 
 SEED: Final = 7
 BLOCKS: Final = 5
+WATCHES: Final = 8
 WRONG_GUESSES: Final = 10
 DURABLE: Final = ("SubmitResponse", "SaveDraft", "WatchSession")
 TICKETED: Final = (*DURABLE, "ListResponses", "ListEntries", "WatchRounds", "WatchBoard")
@@ -56,43 +58,54 @@ async def _drained(stream: Any) -> None:
         pass
 
 
-async def test_a_board_is_the_same_after_its_index_was_emptied(machine: Machine, scale: Scale) -> None:
+async def test_a_board_is_the_same_after_its_index_was_emptied(
+    machine: Machine, scale: Scale, figure: Callable[[str, object], None]
+) -> None:
     players, seconds = (100, 4.0) if scale.is_full else (20, 2.0)
     rng = random.Random(SEED)
+    slowest = 0.0
     async with open_quiz(machine.running, players=players, think_seconds=0.8 * seconds, seed=SEED) as quiz:
         # Over connections of their own, so that both workers have some.
-        watches = [BoardWatch(player.person, quiz.session_id) for player in quiz.players[:8]]
+        watches = [BoardWatch(player.person, quiz.session_id) for player in quiz.players[:WATCHES]]
         async with asyncio.TaskGroup() as watching:
             tasks = [watching.create_task(each.run()) for each in watches]
+            watches.append(quiz.board)
             await quiz.play(BLOCKS, seconds=seconds)
+            ledger = Ledger(machine, quiz.session_id)
             for flushed in range(1, max(1, scale.rounds) + 1):
-                await flush_in_mid_question(machine, quiz, rng.uniform(0.2, 0.6) * seconds, seconds)
-                ledger = Ledger(machine, quiz.session_id)
-                ranking = await ledger.ranking()
-                assert len(ranking) == players
-                assert await listed_board(quiz.host, quiz.session_id) == ranking
-                for watch in (quiz.board, *watches):
-                    await watch.until_shown(ranking)
-                    assert resets(watch) == [stream_pb2.RESET_CAUSE_STORE_REBUILT] * flushed
-                    assert check_views(watch.history) == []
-                await ledger.check_sums()
+                playing = asyncio.create_task(quiz.play(BLOCKS, seconds=seconds))
+                await asyncio.sleep(rng.uniform(0.2, 0.6) * seconds)
+                slowest = max(slowest, await flush_under(machine, watches, flushed))
+                await playing
+                await check_boards(ledger, quiz, watches, flushed)
             for task in tasks:
                 task.cancel()
         log = await ledger.log()
         await quiz.until(lambda: all(each.history.bookmark_seq == len(log) for each in quiz.players))
         assert [fault for player in quiz.players for fault in check_log(player.history, log)] == []
+    figure("Valkey emptied", f"{flushed} times")
+    figure("watches told to start over, once each time", len(watches))
+    figure("slowest of these, s", slowest)
 
 
-async def flush_in_mid_question(machine: Machine, quiz: Quiz, after_seconds: float, seconds: float) -> None:
-    """Play some blocks, and flush while they are answered."""
+async def flush_under(machine: Machine, watches: Sequence[BoardWatch], flushed: int) -> float:
+    """Empty Valkey; returns after how many seconds the last watch was told to start over."""
+    since = time.monotonic()
+    await flush(machine)
+    await asyncio.gather(*(watch.until_reset(flushed) for watch in watches))
+    return time.monotonic() - since
 
-    async def flush_then() -> None:
-        await asyncio.sleep(after_seconds)
-        await flush(machine)
 
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(flush_then())
-        tasks.create_task(quiz.play(BLOCKS, seconds=seconds))
+async def check_boards(ledger: Ledger, quiz: Quiz, watches: Sequence[BoardWatch], flushed: int) -> None:
+    """Assert that the listed and the watched boards are what the answers make, after one reset a flush."""
+    ranking = await ledger.ranking()
+    assert len(ranking) == len(quiz.players)
+    assert await listed_board(quiz.host, quiz.session_id) == ranking
+    for watch in watches:
+        await watch.until_shown(ranking)
+        assert resets(watch) == [stream_pb2.RESET_CAUSE_STORE_REBUILT] * flushed
+        assert check_views(watch.history) == []
+    await ledger.check_sums()
 
 
 def resets(watch: BoardWatch) -> list[int]:
