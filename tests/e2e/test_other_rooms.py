@@ -44,7 +44,7 @@ BY_CODE = {
     "muster.session.v1.SessionService/JoinSession",
 }
 # What no rule demands, since other fields may stand for it.
-SAID = {
+SAID: dict[str, dict[str, Any]] = {
     "muster.scoring.v1.RoundService/StreamResponses": {"answer": yes()},
     "muster.scoring.v1.BoardService/StreamSubmitScores": {
         "submission": board_pb2.ScoreSubmission(entry_id="x")

@@ -109,7 +109,7 @@ class ScoringApp:
         self._watches = Watches(self._hub, self._keeper, results, doors, board_doors)
 
         def bind(transaction: Transaction) -> PostgresLedger:
-            return PostgresLedger(transaction, codec)
+            return PostgresLedger(transaction, codec, is_board=stores.scoreboards.is_board)
 
         requests = Requests(stores.database, _REQUEST)
         round_servicer = RoundServicer(

@@ -15,7 +15,12 @@ MAKE_SESSION: Final = """
     INSERT INTO scoring.session (session_id, organization_id, host_user_id)
     VALUES (:session_id, :organization_id, :host_user_id)
     ON CONFLICT DO NOTHING
+    RETURNING session_id
 """
+
+# Before anybody looks whether an id is free for a board or a session: one at a time, to the end of the
+# transaction, so that whoever comes second sees what the first has made of it.
+CLAIM_BOARD_ID: Final = "SELECT pg_advisory_xact_lock(hashtextextended(:board_id, 0))"
 
 SET_HOST: Final = "UPDATE scoring.session SET host_user_id = :host_user_id WHERE session_id = :session_id"
 

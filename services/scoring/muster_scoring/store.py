@@ -111,7 +111,8 @@ class Ledger(Protocol):
     async def make_session(self, session_id: str, host_user_id: str = "") -> Session:
         """Return the session, made if it is not there, with its lock taken; sets the host, if given.
 
-        Raises NOT_FOUND when the id belongs to another organization.
+        Raises NOT_FOUND when the id belongs to another organization, ALREADY_EXISTS when it is that of
+        a board that a service made.
         """
         ...
 

@@ -1,8 +1,8 @@
 """A session's rounds, seats and totals inside one transaction that holds the session's lock."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from muster_kit.db.engine import Transaction, driver_of
 from muster_kit.errors import MusterError, Reason
@@ -16,14 +16,18 @@ from muster_scoring.store import AnswerCodec, Outcome
 from muster_scoring.store_responses import submit_entries
 from muster_scoring.store_rows import round_of, session_of, standing_of, stats_of
 
+IsBoard: TypeAlias = Callable[[str], Awaitable[bool]]
+"""Tells whether a service's board, of whatever organization, has an id."""
+
 
 class PostgresLedger:
     """The Ledger, in a transaction of the app's role, so that it sees one organization."""
 
-    def __init__(self, transaction: Transaction, codec: AnswerCodec) -> None:
+    def __init__(self, transaction: Transaction, codec: AnswerCodec, *, is_board: IsBoard) -> None:
         self._transaction = transaction
         self._connection = transaction.connection
         self._codec = codec
+        self._is_board = is_board
 
     @property
     def now(self) -> datetime:
@@ -37,12 +41,16 @@ class PostgresLedger:
 
     async def make_session(self, session_id: str, host_user_id: str = "") -> Session:
         """Return the session, made if it is not there, with its lock taken."""
-        await self._execute(
+        made = await self._one_or_none(
             statements.MAKE_SESSION,
             session_id=session_id,
             host_user_id=host_user_id,
             organization_id=self._transaction.organization_id,
         )
+        if made is not None:
+            await self._execute(statements.CLAIM_BOARD_ID, board_id=session_id)
+            if await self._is_board(session_id):
+                raise MusterError(Reason.ALREADY_EXISTS, detail="a board has the id")
         session = await self.lock_session(session_id)
         if session is None:
             raise MusterError(Reason.NOT_FOUND, detail="the session belongs to another organization")

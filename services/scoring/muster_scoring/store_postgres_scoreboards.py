@@ -13,6 +13,7 @@ from sqlalchemy import CursorResult, text
 from muster_scoring import statements_scores as statements
 from muster_scoring.model_board import Line, Position, floor_line, place_of
 from muster_scoring.model_scoreboards import EntryShown, NewBoard, Scoreboard
+from muster_scoring.statements import CLAIM_BOARD_ID
 from muster_scoring.store_boards import Page
 from muster_scoring.store_postgres_scores import scoreboard_of
 
@@ -43,6 +44,11 @@ class PostgresScoreboards:
         """Return whose the id is."""
         rows = await _read(self._writer_database, "", statements.OWNER, board_id=board_id)
         return (rows[0]["organization_id"], rows[0]["is_session"]) if rows else None
+
+    async def is_board(self, board_id: str) -> bool:
+        """Return whether a board has the id, also one that was deleted."""
+        owner = await self.owner(board_id)
+        return owner is not None and not owner[1]
 
     async def heads(self, board_ids: Collection[str]) -> Mapping[str, int]:
         """Let seasons end that are over, and return the last change of each board that is there."""
@@ -145,6 +151,10 @@ class PostgresScoreboardLedger:
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
+
+    async def claim(self, board_id: str) -> None:
+        """Let nobody else make a board or a session of an id."""
+        await self._execute(CLAIM_BOARD_ID, board_id=board_id)
 
     async def make(self, board: NewBoard) -> Scoreboard:
         """Store a new board. Raises ALREADY_EXISTS when the id is some board's."""

@@ -112,6 +112,10 @@ class ScoreboardStore(Protocol):
 class ScoreboardLedger(Protocol):
     """The boards of one organization, inside a transaction."""
 
+    async def claim(self, board_id: str) -> None:
+        """Let nobody else make a board or a session of an id until the transaction ends."""
+        ...
+
     async def make(self, board: NewBoard) -> Scoreboard:
         """Store a new board. Raises ALREADY_EXISTS when the id is some board's."""
         ...

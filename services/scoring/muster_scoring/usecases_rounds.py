@@ -98,8 +98,8 @@ class Rounds:
     async def open(self, order: Order, wanted: OpenRound, encode: Callable[[Round], Message]) -> bytes:
         """Open a round; one that was opened before is returned as it stands.
 
-        Raises ALREADY_EXISTS when the id is another block's round, NOT_FOUND when the session is
-        another organization's.
+        Raises ALREADY_EXISTS when the id is another block's round, or the session's that of a board;
+        NOT_FOUND when the session is another organization's.
         """
 
         async def work(ledger: Ledger) -> tuple[Round, Changes | None]:

@@ -53,6 +53,7 @@ class Scoreboards:
         async def work(transaction: Transaction) -> Scoreboard:
             nonlocal made
             ledger = self._bind(transaction)
+            await ledger.claim(board.board_id)
             if await self._is_sessions(board.board_id):
                 raise MusterError(Reason.ALREADY_EXISTS, detail="a session has the id")
             await _require_teams(ledger, board)
