@@ -97,6 +97,14 @@ async def test_answers_to_deleted_rounds_are_refused_by_every_process(
     assert await left(game, round_id) == set()
 
 
+async def test_an_answer_by_a_round_that_another_process_still_has_finds_nothing(scoring: Scoring) -> None:
+    game = scoring.game(base_points=10)
+    round_id = await game.open()
+    await game.player("ann").submit(round_id, instance=1)
+    await delete(game)
+    assert await reason_of(game.player("ben").submit(round_id, instance=1)) is Reason.NOT_FOUND
+
+
 async def test_answers_that_come_while_it_is_deleted_are_counted_and_gone_or_refused(
     scoring: Scoring,
 ) -> None:

@@ -154,7 +154,8 @@ class Responses:
                 if landed.outcome.verdict is Verdict.BUSY:
                     attempt.landing = self._landings.put_again(attempt.entry)
                     landed = await attempt.landing
-                if landed.outcome.verdict is not Verdict.STALE:
+                # One that nobody has locked is BUSY when it is gone: its round is read anew, and gone too.
+                if landed.outcome.verdict not in _AGAIN:
                     return await self._reply(attempt, attempt.entry.round, landed)
             attempt.landing = None
         raise MusterError(Reason.UNAVAILABLE, retry_after=_RETRY_AFTER, detail="the round keeps changing")
