@@ -110,6 +110,23 @@ class Machine:
                     os.kill(pid, signal.SIGCONT)
 
     @contextlib.asynccontextmanager
+    async def postgres_refusing(self) -> AsyncIterator[None]:
+        """End the workers' connections to PostgreSQL, and let it take no others until the block ends."""
+        sockets = State(self.running.state).sockets()
+        (socket,) = (path for path in sockets.glob(".s.PGSQL.*") if path.suffix != ".lock")
+        hidden = sockets / "hidden"
+        connection = await asyncpg.connect(self.database_url)
+        socket.rename(hidden)
+        try:
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'muster_%'"
+            )
+            yield
+        finally:
+            hidden.rename(socket)
+            await connection.close()
+
+    @contextlib.asynccontextmanager
     async def cut_off(self) -> AsyncIterator[None]:
         """Wait, at the end of the block, until PostgreSQL has cut the connections it had at its start."""
         cut = asyncio.Event()
