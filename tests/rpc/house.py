@@ -113,7 +113,7 @@ async def prepare(urls: DatabaseUrls) -> None:
 
 @asynccontextmanager
 async def open_house(stores: TestStores, directory: Path, **session_settings: Any) -> AsyncIterator[House]:
-    """Run the services in a database of their own; `ticket_lifetime` and `heartbeat_seconds` are for all."""
+    """Run the services in a database of their own; those of `Settings` are for all."""
     urls = await stores.copy_of("house", prepare)
     async with house_over(stores, urls, directory, **session_settings) as house:
         yield house
@@ -124,7 +124,7 @@ async def open_house(stores: TestStores, directory: Path, **session_settings: An
 async def house_over(
     stores: TestStores, urls: DatabaseUrls, directory: Path, **changes: Any
 ) -> AsyncIterator[House]:
-    """Run the services over a database, as one process of possibly several."""
+    """Run the services over a database, as one process of possibly several; the settings may be changed."""
     ticket_key = _ticket_key(directory)
     shared = {name: changes.pop(name) for name in set(changes) & Settings.model_fields.keys()}
     address = f"127.0.0.1:{_free_port()}"
@@ -132,14 +132,13 @@ async def house_over(
         settings = Settings(
             database_url=urls.app_url,
             writer_database_url=urls.writer_url,
-            redis_url=stores.redis_url,
             listen=address,
             scoring_address=gate.address,
             user_token_secret=SECRET,
             service_token_secret=SECRET,
             ticket_private_key_file=ticket_key,
             drain_seconds=1,
-            **shared,
+            **{"redis_url": stores.redis_url, **shared},
         )
         apps = {name: _build(name, settings, changes) for name in SERVICES}
         async with Host(settings, list(apps.values())), grpc.aio.insecure_channel(address) as channel:

@@ -1,7 +1,11 @@
-"""A deleted session is forgotten by scoring too, whenever that is there, and its ids may be used again."""
+"""A deleted session is gone for all who watch it and at scoring; its id is kept while tickets may count."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 
 import grpc
 import pytest
@@ -20,12 +24,20 @@ from tests.rpc.notes import until
 from tests.rpc.scoring_gate import Trouble
 
 AWAY = grpc.StatusCode.UNAVAILABLE
-ROOM_TABLES = ("room_log", "room_event", "deadline")
+TICKET_LIFETIME = timedelta(seconds=2)
+NOWHERE = "redis://127.0.0.1:1/0"
 
 
 @pytest.fixture(scope="module")
 async def module_house(stores: TestStores, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
     async with open_house(stores, tmp_path_factory.mktemp("deletion")) as house:
+        yield house
+
+
+@pytest.fixture
+async def hasty_house(stores: TestStores, tmp_path: Path) -> AsyncIterator[House]:
+    """A house of the test's own, whose tickets do not last."""
+    async with open_house(stores, tmp_path, ticket_lifetime=TICKET_LIFETIME) as house:
         yield house
 
 
@@ -71,12 +83,23 @@ async def left_at_scoring(lesson: Lesson) -> set[str]:
 
 
 async def is_forgotten(lesson: Lesson) -> bool:
-    """Whether nothing is left at scoring, and the id is free."""
-    rooms = [
-        await lesson.house.rows(f"SELECT 1 FROM session.{table} WHERE room_id = :id", id=lesson.session_id)
-        for table in ROOM_TABLES
-    ]
-    return not any(rooms) and not await left_at_scoring(lesson)
+    """Whether nothing is left but what keeps the id."""
+    sql = "SELECT 1 FROM session.room_event WHERE room_id = :id"
+    has_events = await lesson.house.rows(sql, id=lesson.session_id)
+    return not has_events and not await left_at_scoring(lesson) and await due(lesson) == ["release"]
+
+
+async def is_released(lesson: Lesson) -> bool:
+    """Whether nothing is left at all."""
+    sql = "SELECT 1 FROM session.room_log WHERE room_id = :id"
+    is_kept = await lesson.house.rows(sql, id=lesson.session_id)
+    return not is_kept and not await due(lesson) and not await left_at_scoring(lesson)
+
+
+async def due(lesson: Lesson) -> list[str]:
+    """The kinds of the session's deadlines."""
+    sql = "SELECT split_part(key, ':', 1) FROM session.deadline WHERE room_id = :id"
+    return [kind for (kind,) in await lesson.house.rows(sql, id=lesson.session_id)]
 
 
 async def again(lesson: Lesson) -> Lesson:
@@ -99,20 +122,79 @@ async def test_its_answers_are_gone_as_well(house: House) -> None:
     assert await reason_of(late) is Reason.NOT_FOUND
 
 
-async def test_its_ids_can_be_used_again_at_once_with_an_empty_board(house: House) -> None:
-    lesson, ana = await played(house)
+async def test_its_id_is_free_when_no_ticket_counts_any_more(hasty_house: House) -> None:
+    lesson, ana = await played(hasty_house)
+    began = time.monotonic()
     await lesson.call("DeleteSession")
+    # Whoever holds a ticket would be let in.
+    assert await reason_of(again(lesson)) is Reason.ALREADY_EXISTS
+    await until(lambda: is_released(lesson))
+    assert time.monotonic() - began > TICKET_LIFETIME.total_seconds()
     new = await again(lesson)
     await new.open()
     ben = await new.join("ben")
     await new.call("StartSession")
+    assert await reason_of(new.session(ana.ticket)) is Reason.TOKEN_INVALID
     assert await entries(new, ben) == []
     block = (await new.block_call("ActivateBlock")).block
-    assert block.block_id == lesson.block_ids[0]
-    await house.rounds.SubmitResponse(answer(block.block_id), metadata=ben.ticket)
+    await hasty_house.rounds.SubmitResponse(answer(block.round_id), metadata=ben.ticket)
     assert await entries(new, ben) == ["ben"]
-    assert len(house.gate.asked("DeleteSession", lesson.session_id)) >= 1
-    assert ana.id != ben.id
+
+
+async def test_the_ids_of_its_blocks_are_free_at_once(house: House) -> None:
+    lesson, _ = await played(house)
+    await lesson.call("DeleteSession")
+    await until(lambda: is_forgotten(lesson))
+    other = await new_lesson(house)
+    await other.add(true_false(block_id=lesson.block_ids[0]))
+    await other.start()
+    assert (await other.block_call("ActivateBlock")).block.block_id == lesson.block_ids[0]
+
+
+async def test_late_word_of_a_seat_leaves_nothing_at_scoring(hasty_house: House) -> None:
+    lesson = await new_lesson(hasty_house, blocks=1)
+    await lesson.open()
+    ana = await lesson.join("ana")
+    late = hasty_house.gate.troubles["UpdateSeat"] = Trouble(release=asyncio.Event(), left=1)
+    await lesson.call("KickParticipant", participant_id=ana.id)
+    await asyncio.wait_for(late.met.wait(), 5)
+    await lesson.call("CancelSession")
+    await lesson.call("DeleteSession")
+    await until(lambda: is_forgotten(lesson))
+    assert late.release is not None
+    late.release.set()
+    await until(lambda: left_at_scoring(lesson))
+    await until(lambda: is_released(lesson))
+
+
+async def test_its_watches_end_at_once_in_every_process(house: House, stores: TestStores) -> None:
+    lesson, ana = await played(house)
+    async with house_over(stores, house.urls, house.directory) as other:
+        there = replace(lesson, house=other)
+        async with lesson.watch() as host, there.watch(ana.ticket) as seat:
+            began = time.monotonic()
+            await lesson.call("DeleteSession")
+            assert await host.ended() is grpc.StatusCode.NOT_FOUND
+            assert await seat.ended() is grpc.StatusCode.NOT_FOUND
+            assert time.monotonic() - began < 1
+
+
+async def test_its_watches_end_where_nobody_hears_of_it(house: House, stores: TestStores) -> None:
+    lesson, ana = await played(house)
+    async with house_over(stores, house.urls, house.directory, redis_url=NOWHERE) as deaf:
+        there = replace(lesson, house=deaf)
+        async with there.watch() as host, there.watch(ana.ticket) as seat:
+            await lesson.call("DeleteSession")
+            assert await host.ended() is grpc.StatusCode.NOT_FOUND
+            assert await seat.ended() is grpc.StatusCode.NOT_FOUND
+        assert await there_is_no_watch(there, ana)
+
+
+async def there_is_no_watch(lesson: Lesson, seat: Seat) -> bool:
+    watch = lesson.house.sessions.WatchSession(
+        pb.WatchSessionRequest(session_id=lesson.session_id), metadata=seat.ticket
+    )
+    return await reason_of(watch.read()) is Reason.NOT_FOUND
 
 
 async def test_a_watch_of_its_board_ends(house: House) -> None:
@@ -162,34 +244,14 @@ async def test_the_id_stays_taken_until_scoring_has_forgotten_it(own_house: Hous
     trouble = own_house.gate.troubles["DeleteSession"] = Trouble(AWAY)
     await lesson.call("DeleteSession")
     await asyncio.wait_for(trouble.met.wait(), 5)
-    assert await reason_of(again(lesson)) is Reason.UNAVAILABLE
-    # For others it is an id that is taken, and they learn nothing of why.
+    assert await due(lesson) == ["remove"]
+    assert await reason_of(again(lesson)) is Reason.ALREADY_EXISTS
+    # For others it is an id that is taken as well, and they learn nothing of why.
     stranger = await new_lesson(own_house)
     foreign = Lesson(own_house, stranger.organization, stranger.host, lesson.session_id, lesson.block_ids)
     assert await reason_of(again(foreign)) is Reason.ALREADY_EXISTS
     own_house.gate.troubles.clear()
-    # Whoever wants it does not wait for the next try.
-    new = await again(lesson)
-    assert (await new.session()).settings.title == "Again"
-
-
-async def test_what_is_repeated_late_does_not_touch_the_new_session(own_house: House) -> None:
-    lesson, _ = await played(own_house)
-    trouble = own_house.gate.troubles["DeleteSession"] = Trouble(release=asyncio.Event(), left=1)
-    await lesson.call("DeleteSession")
-    await asyncio.wait_for(trouble.met.wait(), 5)
-    # The first call hangs on its way; somebody else finishes the removal, and makes the session anew.
-    new = await again(lesson)
-    await new.open()
-    ben = await new.join("ben")
-    await new.call("StartSession")
-    await new.block_call("ActivateBlock")
-    await own_house.rounds.SubmitResponse(answer(new.block_ids[0]), metadata=ben.ticket)
-    assert trouble.release is not None
-    trouble.release.set()
-    await new.call("EndSession")
-    assert await entries(new, ben) == ["ben"]
-    assert (await new.session()).settings.title == "Again"
+    await until(lambda: is_forgotten(lesson))
 
 
 async def test_a_removal_whose_process_died_is_finished_by_another(

@@ -50,7 +50,7 @@ from muster_session.usecases_finish import Encode
 from muster_session.usecases_join import CodeDesk
 from muster_session.usecases_removal import Removals
 from muster_session.usecases_transitions import Transitions
-from muster_session.watchers import Watchers
+from muster_session.watchers import REMOVED, Watchers
 
 _CALIBRATE_EVERY: Final = timedelta(minutes=1)
 _SWEEP_SECONDS: Final = 3600.0
@@ -96,7 +96,13 @@ class SessionApp:
             commands=self._commands,
             directory=directory,
             transitions=Transitions(self._commands, directory, scoring, _ENCODE),
-            removals=Removals(self._commands, directory, scoring),
+        removals = Removals(
+            self._commands,
+            scoring,
+            lambda session_id: publisher.signal(session_id, REMOVED),
+            ticket_lifetime=settings.ticket_lifetime,
+        )
+            removals=removals,
             code_desk=CodeDesk(self._guesses, self._keys),
             keys=self._keys,
             tickets=tickets,

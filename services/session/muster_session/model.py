@@ -10,7 +10,10 @@ from typing import Final
 from muster_kit.errors import MusterError, Reason
 
 REMOVAL_DEADLINE: Final = "remove:"
-"""Then comes the id of a session's removal: scoring has to forget the session, at once."""
+"""Then comes the id of a session's removal: its streams have to end, and scoring to forget it, at once."""
+
+RELEASE_DEADLINE: Final = "release:"
+"""Then comes the id of a session's removal: no ticket to it counts any more, so that its id is free."""
 
 
 class Status(StrEnum):

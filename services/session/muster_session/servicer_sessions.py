@@ -55,17 +55,12 @@ class SessionCalls:
                 most_participants=parts.settings.max_participants,
             )
 
-        session_id = request.session_id or new_id()
-        return await parts.removals.making_way(
-            caller.organization_id,
-            session_id,
-            lambda: parts.commands.create(
-                caller,
-                session_id,
-                use_case,
-                request=without_key(request),
-                encode=lambda session: pb.CreateSessionResponse(session=session_message(session)),
-            ),
+        return await parts.commands.create(
+            caller,
+            request.session_id or new_id(),
+            use_case,
+            request=without_key(request),
+            encode=lambda session: pb.CreateSessionResponse(session=session_message(session)),
         )
 
     async def GetSession(self, request: pb.GetSessionRequest, call: Call) -> pb.GetSessionResponse:

@@ -176,8 +176,8 @@ class Room(Protocol):
         """Let something happen at a time; replaces the session's deadline of that key."""
         ...
 
-    async def cancel_deadline(self, key: str) -> bool:
-        """Let it not happen; False: there is no such deadline."""
+    async def cancel_deadline(self, key: str) -> None:
+        """Let it not happen."""
         ...
 
     async def complete_deadline(self, deadline: Deadline) -> bool:

@@ -57,10 +57,6 @@ class Directory(Protocol):
         """Return a move that was begun, or None."""
         ...
 
-    async def find_removal(self, organization_id: str, session_id: str) -> str | None:
-        """Return the id of the removal that keeps a session's id taken, or None."""
-        ...
-
     async def list_sessions(
         self, organization_id: str, wanted: SessionFilter, *, after: tuple[datetime, str] | None, limit: int
     ) -> Sequence[Session]:

@@ -37,9 +37,9 @@ class PostgresRoom:
         """Let something happen at a time."""
         await self._transaction.set_deadline(key, fire_time)
 
-    async def cancel_deadline(self, key: str) -> bool:
+    async def cancel_deadline(self, key: str) -> None:
         """Let it not happen."""
-        return await self._transaction.cancel_deadline(key)
+        await self._transaction.cancel_deadline(key)
 
     async def complete_deadline(self, deadline: Deadline) -> bool:
         """Take a claimed deadline off the list."""
@@ -148,5 +148,6 @@ class PostgresSessions:
     async def remove(self) -> None:
         """Remove the session; what refers to it goes with it."""
         await self._connection.execute(delete(SESSION).where(self._is_ours))
-        for table in (ROOMS.deadline, ROOMS.room_event):
-            await self._connection.execute(delete(table).where(table.c.room_id == self._session_id))
+        deadline = ROOMS.deadline
+        await self._connection.execute(delete(deadline).where(deadline.c.room_id == self._session_id))
+        await self._transaction.begin_log_anew()

@@ -27,7 +27,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from muster_session.model import (
     LIVE,
-    REMOVAL_DEADLINE,
     Participant,
     ParticipantStatus,
     Session,
@@ -86,19 +85,6 @@ class PostgresDirectory:
             ),
         )
         return transition_of(rows[0]) if rows else None
-
-    async def find_removal(self, organization_id: str, session_id: str) -> str | None:
-        """Return the id of the removal that keeps a session's id taken."""
-        deadline = ROOMS.deadline.c
-        rows = await self._rows(
-            organization_id,
-            select(deadline.key).where(
-                deadline.organization_id == organization_id,
-                deadline.room_id == session_id,
-                deadline.key.startswith(REMOVAL_DEADLINE, autoescape=True),
-            ),
-        )
-        return rows[0].key.removeprefix(REMOVAL_DEADLINE) if rows else None
 
     async def list_sessions(
         self, organization_id: str, wanted: SessionFilter, *, after: tuple[datetime, str] | None, limit: int

@@ -5,7 +5,7 @@ from functools import partial
 import structlog
 from muster_kit.db import Deadline
 
-from muster_session.model import REMOVAL_DEADLINE
+from muster_session.model import RELEASE_DEADLINE, REMOVAL_DEADLINE
 from muster_session.parts import Parts
 from muster_session.store_scoring import RefusedError, Scoring
 from muster_session.usecases_participants import SEAT_DEADLINE
@@ -33,7 +33,9 @@ class Timers:
         elif deadline.key.startswith(SEAT_DEADLINE):
             await self._tell_of_seat(deadline)
         elif deadline.key.startswith(REMOVAL_DEADLINE):
-            await self._parts.removals.finish_on_time(deadline)
+            await self._parts.removals.forget(deadline)
+        elif deadline.key.startswith(RELEASE_DEADLINE):
+            await self._parts.removals.release(deadline)
         else:
             # Of a newer release: its workers know what to do with it.
             _log.warning("deadline_unknown", session_id=deadline.room_id, key=deadline.key)

@@ -1,65 +1,66 @@
-"""Carries a session's removal to its end: scoring forgets it as well, and then its id is free."""
+"""Carries a session's removal to its end: its streams end, scoring forgets it, and at last its id is free."""
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from datetime import timedelta
 
 from muster_kit.db import Commands, Deadline
 from muster_kit.errors import MusterError, Reason
 
-from muster_session.model import REMOVAL_DEADLINE
+from muster_session.model import RELEASE_DEADLINE, REMOVAL_DEADLINE
 from muster_session.store import Room
-from muster_session.store_directory import Directory
 from muster_session.store_scoring import Scoring
-
-T = TypeVar("T")
 
 
 class Removals:
-    """Finishes removals, whoever began them, and makes way for who wants to use an id again.
+    """Finishes removals, whoever began them.
 
-    A removed session leaves its room, empty but for the deadline that says so; the room goes when
-    scoring has forgotten the session. All of it may happen twice, and late: scoring forgets once for
-    the id of a removal, and only the room in which that removal is due is let go.
+    A removed session leaves its room, empty but for a deadline, so that its id stays taken: whoever
+    holds a ticket to it would be let into another session of the same id. When the last ticket has run
+    out scoring is told again, for what came late, such as word of a seat that was sent away; then the
+    room goes. All of it may happen twice: scoring forgets once for each of the two deadlines.
     """
 
-    def __init__(self, commands: Commands[Room], directory: Directory, scoring: Scoring) -> None:
+    def __init__(
+        self,
+        commands: Commands[Room],
+        scoring: Scoring,
+        end_streams: Callable[[str], Awaitable[None]],
+        *,
+        ticket_lifetime: timedelta,
+    ) -> None:
+        """`end_streams` of a session, in every process; what it misses ends by itself."""
         self._commands = commands
-        self._directory = directory
         self._scoring = scoring
+        self._end_streams = end_streams
+        # One that was renewed in the moment of the removal, by a clock that is not quite ours, counts too.
+        self._kept = ticket_lifetime * 1.1
 
-    async def finish_on_time(self, deadline: Deadline) -> None:
-        """Have scoring forget the session; whatever it says, it is asked again until it has."""
-        removal_id = deadline.key.removeprefix(REMOVAL_DEADLINE)
-        await self._finish(deadline.organization_id, deadline.room_id, removal_id)
+    async def forget(self, deadline: Deadline) -> None:
+        """End the streams and have scoring forget the session; it is asked again until it has."""
+        await self._end_streams(deadline.room_id)
+        await self._forget_at_scoring(deadline)
+        release = RELEASE_DEADLINE + deadline.key.removeprefix(REMOVAL_DEADLINE)
 
-    async def making_way(
-        self, organization_id: str, session_id: str, attempt: Callable[[], Awaitable[T]]
-    ) -> T:
-        """Return what `attempt` to make a session returns; a removal it runs into is finished first.
+        async def wait(room: Room) -> None:
+            if await room.complete_deadline(deadline):
+                await room.set_deadline(release, room.now + self._kept)
 
-        Raises what `attempt` does, and UNAVAILABLE while the removal cannot be finished.
-        """
-        try:
-            return await attempt()
-        except MusterError as error:
-            if error.reason is not Reason.ALREADY_EXISTS:
-                raise
-            removal_id = await self._directory.find_removal(organization_id, session_id)
-            if removal_id is None:
-                raise
-        await self._finish(organization_id, session_id, removal_id)
-        return await attempt()
+        await self._commands.system(deadline.organization_id, deadline.room_id, wait)
 
-    async def _finish(self, organization_id: str, session_id: str, removal_id: str) -> None:
-        await self._scoring.delete_session(organization_id, session_id, removal_id)
+    async def release(self, deadline: Deadline) -> None:
+        """Have scoring forget what came since, and let the id go."""
+        await self._forget_at_scoring(deadline)
 
         async def let_go(room: Room) -> None:
-            if await room.cancel_deadline(REMOVAL_DEADLINE + removal_id):
+            if await room.complete_deadline(deadline):
                 await room.remove()
 
         try:
-            await self._commands.system(organization_id, session_id, let_go)
+            await self._commands.system(deadline.organization_id, deadline.room_id, let_go)
         except MusterError as error:
             # Somebody else has let it go.
             if error.reason is not Reason.NOT_FOUND:
                 raise
+
+    async def _forget_at_scoring(self, deadline: Deadline) -> None:
+        await self._scoring.delete_session(deadline.organization_id, deadline.room_id, deadline.key)

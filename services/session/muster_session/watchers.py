@@ -21,6 +21,9 @@ from muster_session.store_directory import Directory
 from muster_session.tickets import Tickets
 
 COUNTS: Final = "counts"
+REMOVED: Final = b"removed"
+"""The signal of a session that was deleted."""
+
 _COUNTS_PER_SECOND: Final = 4.0
 
 # After these the tickets of a seat may say something that is not true any more.
@@ -43,7 +46,8 @@ class Watchers:
     """Follows the log of every watched session, as the hub's hook.
 
     It is the second wall behind revocations: the event that says that a seat was taken away ends
-    the seat's streams here, even when the revocation was never heard.
+    the seat's streams here, even when the revocation was never heard. Those of a session that is
+    deleted end at once; when the signal is lost they find out as they start over with its new log.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Watchers:
         self._seal = seal
         self._watched: dict[str, _Watched] = {}
         hub.on_run(self._on_run)
+        hub.on_signal(self._on_signal)
 
     @contextmanager
     def watching(self, session_id: str, call: Call, feed: Feed) -> Iterator[None]:
@@ -119,6 +124,13 @@ class Watchers:
         room = self._hub.room(session_id)
         if room is not None:
             room.touch(COUNTS)
+
+    def _on_signal(self, session_id: str, payload: bytes) -> None:
+        watched = self._watched.get(session_id)
+        if watched is None or payload != REMOVED:
+            return
+        for call, _ in [stream for of_seat in watched.streams.values() for stream in of_seat]:
+            call.end(MusterError(Reason.NOT_FOUND, detail="the session was deleted"))
 
     def _look_after_seat(self, session_id: str, watched: _Watched, event: SessionEvent) -> None:
         kind = event.WhichOneof("event")

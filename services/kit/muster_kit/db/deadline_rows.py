@@ -44,10 +44,9 @@ async def put_deadline(
     )
 
 
-async def remove_deadline(transaction: Transaction, table: Table, room_id: str, key: str) -> bool:
-    """Cancel a deadline, and tell whether there was one."""
-    statement = delete(table).where(table.c.room_id == room_id, table.c.key == key).returning(table.c.key)
-    return (await transaction.connection.execute(statement)).one_or_none() is not None
+async def remove_deadline(transaction: Transaction, table: Table, room_id: str, key: str) -> None:
+    """Cancel a deadline; nothing happens when there is none."""
+    await transaction.connection.execute(delete(table).where(table.c.room_id == room_id, table.c.key == key))
 
 
 async def remove_claimed(transaction: Transaction, table: Table, deadline: Deadline) -> bool:

@@ -1,7 +1,6 @@
 """One transaction of a room that carries out a group of commands, each of them for itself."""
 
 import asyncio
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from muster_kit.db.group_commit import cancelled_inside, is_being_cancelled
 from muster_kit.db.idempotency import Answers, Claim
 from muster_kit.db.publications import Run
 from muster_kit.db.room_statements import RoomStatements
-from muster_kit.db.room_transaction import EncodeEvent, RoomTransaction
+from muster_kit.db.room_transaction import EncodeEvent, RoomTransaction, new_epoch
 from muster_kit.db.savepoints import Savepoints
 from muster_kit.db.tables import RoomTables
 from muster_kit.errors import MusterError, Reason
@@ -24,7 +23,6 @@ from muster_kit.errors import MusterError, Reason
 Outcome = object
 """What a command returned, or the exception it raised."""
 
-_EPOCH_BITS: Final = 63
 _NOT_YET: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -95,7 +93,7 @@ class RoomGroup:
         await self._begin(self._storage.statements.begin_without, [command])
         if (answered := self._answered(command)) is not None:
             return [answered]
-        epoch = secrets.randbits(_EPOCH_BITS)
+        epoch = new_epoch()
         created = await self._connection.execute(
             self._storage.statements.create, {**self._names(), "epoch": epoch}
         )

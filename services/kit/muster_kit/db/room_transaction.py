@@ -1,10 +1,12 @@
 """What a command of a room sees of its transaction."""
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from muster_kit.db.deadline_rows import Deadline, put_deadline, remove_claimed, remove_deadline
 from muster_kit.db.engine import Transaction
@@ -12,6 +14,14 @@ from muster_kit.db.tables import RoomTables
 
 EncodeEvent = Callable[[object, int, datetime], bytes]
 """Serializes an event of the service's, given its seq and its time."""
+
+
+_EPOCH_BITS: Final = 63
+
+
+def new_epoch() -> int:
+    """Return what tells a log that begins from all others."""
+    return secrets.randbits(_EPOCH_BITS)
 
 
 @dataclass(slots=True)
@@ -53,9 +63,9 @@ class RoomTransaction(Transaction):
         await put_deadline(self, self.tables.deadline, self.room_id, key, fire_time, payload)
         self.fire_times.append(fire_time)
 
-    async def cancel_deadline(self, key: str) -> bool:
-        """Let it not happen; False: there is no such deadline."""
-        return await remove_deadline(self, self.tables.deadline, self.room_id, key)
+    async def cancel_deadline(self, key: str) -> None:
+        """Let it not happen; nothing changes when there is no such deadline."""
+        await remove_deadline(self, self.tables.deadline, self.room_id, key)
 
     async def complete_deadline(self, deadline: Deadline) -> bool:
         """Take the deadline off the list, together with the effect that this command gives it.
@@ -63,6 +73,14 @@ class RoomTransaction(Transaction):
         False: it was set anew, cancelled, or belongs to another worker by now. Then do nothing.
         """
         return await remove_claimed(self, self.tables.deadline, deadline)
+
+    async def begin_log_anew(self) -> None:
+        """Remove the events of the log: no cursor into it counts any more, and its streams start over."""
+        event, log = self.tables.room_event, self.tables.room_log
+        await self.connection.execute(delete(event).where(event.c.room_id == self.room_id))
+        await self.connection.execute(
+            update(log).where(log.c.room_id == self.room_id).values(epoch=new_epoch())
+        )
 
     async def remove_room(self) -> None:
         """Remove the room's log and its deadlines; the service's own rows are for the caller to remove.
