@@ -135,7 +135,7 @@ class RestlessProxy(grpc.GenericRpcHandler):
         if not getattr(GetMessageClass(method.input_type).FromString(request), "request_id", ""):
             return
         answers = [
-            _without_ranks(GetMessageClass(method.output_type).FromString(reply))
+            _lasting(GetMessageClass(method.output_type).FromString(reply))
             for reply in replies
             if isinstance(reply, bytes)
         ]
@@ -143,9 +143,9 @@ class RestlessProxy(grpc.GenericRpcHandler):
             self.unequal.append(name)
 
 
-def _without_ranks(answer: Any) -> Any:
-    # Where an answer puts its participant may have changed when it is repeated.
-    for field in ("rank_before", "rank_after"):
+def _lasting(answer: Any) -> Any:
+    """What of an answer is the same each time: not a place on the board, nor a ticket, which is signed anew."""
+    for field in ("rank_before", "rank_after", "ticket"):
         if field in answer.DESCRIPTOR.fields_by_name:
             answer.ClearField(field)
     return answer
