@@ -18,6 +18,10 @@ from muster_scoring.store_boards import RankChange
 
 _UNRANKED: Final = RankChange(0, 0)
 
+_BATCH: Final = 64
+"""So many answers a batch keep the database and this process busy at the same time. With twice as many, all
+of a class's answers may be in one batch, and each waits for the other; with half, commits begin to count."""
+
 
 @record
 class Landed:
@@ -41,7 +45,9 @@ class Landings:
     def __init__(self, store: ResponseStore, boards: SessionBoards) -> None:
         self._store = store
         self._boards = boards
-        self._shared: _Queue = GroupCommit(partial(self._flush, wait=False), follow_up=self._rank)
+        self._shared: _Queue = GroupCommit(
+            partial(self._flush, wait=False), follow_up=self._rank, max_items=_BATCH
+        )
         self._own: dict[str, _Queue] = {}
         self._closed = False
 
@@ -59,6 +65,7 @@ class Landings:
             queue = self._own[session_id] = GroupCommit(
                 partial(self._flush, wait=True),
                 follow_up=self._rank,
+                max_items=_BATCH,
                 on_idle=partial(self._own.__delitem__, session_id),
             )
         return queue.put(entry)
