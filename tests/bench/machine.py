@@ -12,7 +12,7 @@ _TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 
 def described() -> str:
     """The machine as far as it matters for ratios."""
-    return f"{cores()} cores, Python {platform.python_version()}, grpcio {grpc.__version__}"
+    return f"{cores()} shared cores, Python {platform.python_version()}, grpcio {grpc.__version__}"
 
 
 def cores() -> int:
