@@ -28,6 +28,7 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.ALREADY_ANSWERED: "Show the first answer; `ListResponses` has it.",
     Reason.PARTICIPANT_STATUS: "Join again, if the user wants to take part.",
     Reason.BOARD_CLOSED: "Do not repeat it; `GetBoard` says when the board takes scores.",
+    Reason.CLASS_STATUS: "Restore the class first, or leave it out; `GetClass` says where it stands.",
     Reason.REVISION_STALE: "Read the newest state, decide again, and send it with the new revision and a new "
     "`request_id`.",
     Reason.RATE_LIMITED: "Wait as long as `RetryInfo` says, then repeat with the same `request_id`.",

@@ -11,7 +11,8 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from muster.presence.v1 import presence_service_pb2
 from muster.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
 from muster.scoring.v1 import answer_pb2, board_pb2, board_service_pb2
-from muster.session.v1 import block_service_pb2, session_service_pb2
+from muster.session.v1 import block_service_pb2, class_pb2, class_service_pb2, session_service_pb2
+from muster.session.v1.class_service_pb2_grpc import ClassServiceStub
 from muster_kit.errors import CATALOG, Reason
 from muster_stack.demo.client import Client, bearer
 
@@ -163,6 +164,16 @@ async def board_closed(stage: Stage) -> Failure:
     return await failure_of(stage.client.boards.SubmitScore(request, metadata=service))
 
 
+async def class_status(stage: Stage) -> Failure:
+    classes = ClassServiceStub(stage.client.channel)
+    settings = class_pb2.ClassSettings(title="Gone")
+    new = class_service_pb2.CreateClassRequest(class_id="gone", settings=settings)
+    await classes.CreateClass(new, metadata=stage.user())
+    archive = class_service_pb2.ArchiveClassRequest(class_id="gone")
+    await classes.ArchiveClass(archive, metadata=stage.user())
+    return await failure_of(stage.create(class_ids=["gone"]))
+
+
 async def revision_stale(stage: Stage) -> Failure:
     return await failure_of(stage.move("OpenLobby", await stage.create(), expected_revision=99))
 
@@ -215,6 +226,7 @@ WAYS: dict[Reason, Way] = {
     Reason.ALREADY_ANSWERED: Way(already_answered),
     Reason.PARTICIPANT_STATUS: Way(participant_status),
     Reason.BOARD_CLOSED: Way(board_closed),
+    Reason.CLASS_STATUS: Way(class_status),
     Reason.REVISION_STALE: Way(revision_stale),
     Reason.RATE_LIMITED: Way(rate_limited, retry=True),
     Reason.TOO_LARGE: Way(too_large),

@@ -13,6 +13,7 @@ import pytest
 from muster.scoring.v1.board_service_pb2_grpc import BoardServiceStub
 from muster.scoring.v1.round_service_pb2_grpc import RoundServiceStub
 from muster.session.v1.block_service_pb2_grpc import BlockServiceStub
+from muster.session.v1.class_service_pb2_grpc import ClassServiceStub
 from muster.session.v1.session_service_pb2_grpc import SessionServiceStub
 from muster_kit.app import ServiceApp
 from muster_kit.caller import OrganizationRole
@@ -48,6 +49,7 @@ class House:
     channel: Any
     sessions: Any
     blocks: Any
+    classes: Any
     rounds: Any
     boards: Any
     apps: dict[str, ServiceApp]
@@ -150,6 +152,7 @@ async def house_over(
                 channel=channel,
                 sessions=SessionServiceStub(channel),
                 blocks=BlockServiceStub(channel),
+                classes=ClassServiceStub(channel),
                 rounds=RoundServiceStub(channel),
                 boards=BoardServiceStub(channel),
                 apps=apps,

@@ -12,6 +12,7 @@ from muster_kit.errors import Reason
 
 from tests.rpc.house import House, Metadata, bearer, reason_of
 from tests.rpc.lessons import STATUS, Lesson, new_lesson, true_false
+from tests.rpc.school import School
 
 PUBLIC, UNLISTED = session_pb2.SESSION_VISIBILITY_PUBLIC, session_pb2.SESSION_VISIBILITY_UNLISTED
 
@@ -90,6 +91,9 @@ async def test_a_token_that_no_list_gave_is_refused(house: House, token: str) ->
 async def test_sessions_are_found_by_what_they_are(house: House) -> None:
     lesson = await new_lesson(house)
     admin = lesson.user("boss", OrganizationRole.ADMIN)
+    school = School(house, lesson.organization)
+    for class_id in ("x", "y"):
+        await school.make(class_id=class_id)
     running, paused = await make(lesson), await make(lesson, course_id="c", class_ids=["x", "y"])
     of_admin = await make(lesson, by=admin)
     await verb(lesson, running, "OpenLobby", "StartSession")

@@ -24,6 +24,16 @@ def test_a_time_and_an_id_come_back(key: tuple[datetime, str]) -> None:
     assert PAGES.time_and_id(PAGES.token(*key)) == key
 
 
+@pytest.mark.parametrize("key", [("a text", "id"), ("ünï", ""), ("", "id")])
+def test_a_text_and_an_id_come_back(key: tuple[str, str]) -> None:
+    assert PAGES.text_and_id(PAGES.token(key[0], "\0", key[1])) == key
+
+
+@pytest.mark.parametrize("key", [b"", b"text", b"text\0id\0", b"\xff\0id"])
+def test_what_is_no_text_and_id_is_refused(key: bytes) -> None:
+    assert refused(lambda: PAGES.text_and_id(PAGES.token(key)))
+
+
 @pytest.mark.parametrize("key", [0, 1, LARGEST_INTEGER])
 def test_a_number_comes_back(key: int) -> None:
     assert PAGES.number(PAGES.token(key)) == key
@@ -38,6 +48,7 @@ def test_bytes_come_back_as_what_they_stand_for() -> None:
 def test_the_first_page_has_no_key() -> None:
     assert PAGES.number("") == 0
     assert PAGES.time_and_id("") is None
+    assert PAGES.text_and_id("") is None
     assert PAGES.after("", lambda data: data) is None
 
 
@@ -54,7 +65,7 @@ def test_a_token_of_another_list_is_refused(other: tuple[object, ...]) -> None:
 
 @pytest.mark.parametrize("token", ["x", "é", "====", "AAAA", "%" * 40, "\0"])
 def test_what_is_no_token_is_refused(token: str) -> None:
-    for read in (PAGES.number, PAGES.time_and_id):
+    for read in (PAGES.number, PAGES.time_and_id, PAGES.text_and_id):
         assert refused(partial(read, token))
 
 

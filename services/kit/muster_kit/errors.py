@@ -57,6 +57,7 @@ class Reason(StrEnum):
     ALREADY_ANSWERED = "ALREADY_ANSWERED"
     PARTICIPANT_STATUS = "PARTICIPANT_STATUS"
     BOARD_CLOSED = "BOARD_CLOSED"
+    CLASS_STATUS = "CLASS_STATUS"
 
     REVISION_STALE = "REVISION_STALE"
 
@@ -122,6 +123,7 @@ CATALOG: Final[Mapping[Reason, Entry]] = MappingProxyType(
             Code.FAILED_PRECONDITION, "The participant has left or was removed."
         ),
         Reason.BOARD_CLOSED: Entry(Code.FAILED_PRECONDITION, "The board takes no scores now."),
+        Reason.CLASS_STATUS: Entry(Code.FAILED_PRECONDITION, "The status of the class does not allow this."),
         Reason.REVISION_STALE: Entry(
             Code.ABORTED, "It has changed since it was read; read it again and retry."
         ),

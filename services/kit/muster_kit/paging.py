@@ -78,6 +78,13 @@ class Pages:
         """Return the key of a list that goes by time and id; None for the first page."""
         return self.after(token, _time_and_id)
 
+    def text_and_id(self, token: str) -> tuple[str, str] | None:
+        """Return the key of a list that goes by a text and an id, put together with NUL between them.
+
+        None for the first page.
+        """
+        return self.after(token, _text_and_id)
+
     def _key(self, token: str) -> bytes:
         data = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         if data[:_LIST_BYTES] != self._list:
@@ -105,3 +112,10 @@ def _time_and_id(data: bytes) -> tuple[datetime, str]:
     if abs(microseconds) > _LARGEST_TIME or "\0" in row_id:
         raise ValueError("out of bounds")
     return _EPOCH + timedelta(microseconds=microseconds), row_id
+
+
+def _text_and_id(data: bytes) -> tuple[str, str]:
+    text, separator, row_id = data.decode().partition("\0")
+    if not separator or "\0" in row_id:
+        raise ValueError("not a text and an id")
+    return text, row_id

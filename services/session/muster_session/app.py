@@ -16,7 +16,7 @@ from muster.session.v1 import (
     session_service_pb2,
 )
 from muster_kit.clock import CalibratedClock
-from muster_kit.db import Commands, Database, Deadline, Deadlines, sweep_requests
+from muster_kit.db import Commands, Database, Deadline, Deadlines, Requests, sweep_requests
 from muster_kit.delivery import DeliverySeal
 from muster_kit.errors import MusterError
 from muster_kit.rpc.channel import open_channel
@@ -29,6 +29,7 @@ from muster_kit.streams import Hub, PostgresLog, RedisPublisher, Tuning
 from muster_kit.streams.background import Background
 from redis.asyncio import Redis
 
+from muster_session.class_requests import ClassRequests
 from muster_session.convert import message_bytes, session_message
 from muster_session.convert_blocks import block_message
 from muster_session.convert_events import encode_event
@@ -38,9 +39,12 @@ from muster_session.policy import POLICY
 from muster_session.scoring_client import ScoringClient
 from muster_session.servicer import NotServed, SessionServicer
 from muster_session.servicer_blocks import BlockServicer
+from muster_session.servicer_classes import ClassServicer
 from muster_session.settings import SessionServiceSettings
 from muster_session.store import Room
 from muster_session.store_postgres import PostgresRoom
+from muster_session.store_postgres_class_directory import PostgresClassDirectory
+from muster_session.store_postgres_classes import PostgresClasses
 from muster_session.store_postgres_directory import PostgresDirectory
 from muster_session.store_postgres_guesses import PostgresGuesses, sweep_guesses
 from muster_session.tables import ROOMS, SCHEMA
@@ -92,16 +96,16 @@ class SessionApp:
         directory = PostgresDirectory(stores.database, stores.writer_database)
         self._guesses = PostgresGuesses(stores.database, service_settings.guess_limits)
         scoring = ScoringClient(stores.scoring, stores.tokens)
-        self._parts = parts = Parts(
-            commands=self._commands,
-            directory=directory,
-            transitions=Transitions(self._commands, directory, scoring, _ENCODE),
         removals = Removals(
             self._commands,
             scoring,
             lambda session_id: publisher.signal(session_id, REMOVED),
             ticket_lifetime=settings.ticket_lifetime,
         )
+        self._parts = parts = Parts(
+            commands=self._commands,
+            directory=directory,
+            transitions=Transitions(self._commands, directory, scoring, _ENCODE),
             removals=removals,
             code_desk=CodeDesk(self._guesses, self._keys),
             keys=self._keys,
@@ -114,7 +118,12 @@ class SessionApp:
             settings=service_settings,
         )
         self._timers = Timers(parts, scoring)
-        self.services = _services(parts)
+        classes = ClassServicer(
+            ClassRequests(Requests(stores.database, ROOMS.request), PostgresClasses),
+            PostgresClassDirectory(stores.database),
+            directory,
+        )
+        self.services = _services(parts, classes)
         self.policy: Policy = POLICY
         self._exits = contextlib.AsyncExitStack()
         self._is_serving = False
@@ -198,11 +207,11 @@ def build(settings: Settings, service_settings: SessionServiceSettings | None = 
     return SessionApp(settings, service_settings or SessionServiceSettings())
 
 
-def _services(parts: Parts) -> Sequence[Service]:
+def _services(parts: Parts, classes: ClassServicer) -> Sequence[Service]:
     return (
         _service(session_service_pb2.DESCRIPTOR, "SessionService", SessionServicer(parts)),
         _service(block_service_pb2.DESCRIPTOR, "BlockService", BlockServicer(parts)),
-        _service(class_service_pb2.DESCRIPTOR, "ClassService", NotServed()),
+        _service(class_service_pb2.DESCRIPTOR, "ClassService", classes),
         _service(chat_service_pb2.DESCRIPTOR, "ChatService", NotServed()),
         _service(invitation_service_pb2.DESCRIPTOR, "InvitationService", NotServed()),
     )

@@ -9,6 +9,7 @@ from muster_kit.db import Deadline
 from muster_session.events import Event
 from muster_session.model import Participant, Session, StatusChange
 from muster_session.model_blocks import Block, BlockBody, BlockPlace, Transition
+from muster_session.store_classes import ClassLinks
 
 
 class SessionRows(Protocol):
@@ -167,6 +168,9 @@ class Room(Protocol):
 
     @property
     def transitions(self) -> TransitionRows: ...
+
+    @property
+    def classes(self) -> ClassLinks: ...
 
     def append(self, event: Event) -> None:
         """Append to the session's log."""

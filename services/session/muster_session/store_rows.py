@@ -15,6 +15,14 @@ from muster_session.model import (
     Visibility,
 )
 from muster_session.model_blocks import Block, BlockBody, BlockStatus, Transition, TransitionKind
+from muster_session.model_classes import (
+    ClassMember,
+    ClassSettings,
+    ClassStatus,
+    MemberRole,
+    RosterEntry,
+    SchoolClass,
+)
 
 Values = dict[str, object]
 
@@ -189,3 +197,58 @@ def transition_values(transition: Transition) -> Values:
         "outcome": transition.outcome,
         "failure": transition.failure,
     }
+
+
+def class_of(row: Row[Any]) -> SchoolClass:
+    """Return a class."""
+    return SchoolClass(
+        class_id=row.class_id,
+        organization_id=row.organization_id,
+        settings=ClassSettings(
+            title=row.title,
+            description=row.description,
+            teacher_user_id=row.teacher_user_id,
+            course_id=row.course_id,
+        ),
+        status=ClassStatus(row.status),
+        student_count=row.student_count,
+        create_time=row.create_time,
+        archive_time=row.archive_time,
+        revision=row.revision,
+    )
+
+
+def class_values(school_class: SchoolClass) -> Values:
+    """Return what may change of a class: neither the count of students nor the revision."""
+    settings = school_class.settings
+    return {
+        "title": settings.title,
+        "sort_title": settings.sort_title,
+        "description": settings.description,
+        "teacher_user_id": settings.teacher_user_id,
+        "course_id": settings.course_id,
+        "status": school_class.status.value,
+        "archive_time": school_class.archive_time,
+    }
+
+
+def member_of(row: Row[Any]) -> ClassMember:
+    """Return someone in a class."""
+    return ClassMember(
+        class_id=row.class_id,
+        user_id=row.user_id,
+        display_name=row.display_name,
+        sort_name=row.sort_name,
+        role=MemberRole(row.role),
+        create_time=row.create_time,
+    )
+
+
+def roster_entry_of(row: Row[Any]) -> RosterEntry:
+    """Return a student of a roster; their names and classes come in the order of the names."""
+    return RosterEntry(
+        user_id=row.user_id,
+        display_name=row.display_names[0],
+        sort_name=row.sort_name,
+        class_ids=row.class_ids,
+    )

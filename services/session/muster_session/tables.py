@@ -140,3 +140,30 @@ WRONG_GUESS: Final = _table(
     Column("window_start", _TIME),
     Column("failures", Integer),
 )
+
+CLASS: Final = _table(
+    "class",
+    Column("organization_id", Text, primary_key=True),
+    Column("class_id", Text, primary_key=True),
+    Column("teacher_user_id", Text),
+    Column("title", Text),
+    Column("sort_title", Text),
+    Column("description", Text),
+    Column("course_id", Text),
+    Column("status", Text),
+    Column("student_count", Integer),
+    Column("create_time", _TIME),
+    Column("archive_time", _TIME),
+    Column("revision", BigInteger),
+)
+
+CLASS_MEMBER: Final = _table(
+    "class_member",
+    Column("organization_id", Text, primary_key=True),
+    Column("class_id", Text, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("display_name", Text),
+    Column("sort_name", Text),
+    Column("role", Text),
+    Column("create_time", _TIME),
+)

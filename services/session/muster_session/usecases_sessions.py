@@ -20,6 +20,7 @@ from muster_session.model import (
 )
 from muster_session.store import Room
 from muster_session.usecases_access import session_of_staff
+from muster_session.usecases_classes import require_classes
 
 _REMOVABLE = frozenset({Status.DRAFT, *OVER})
 _OPEN = frozenset(Status) - OVER
@@ -28,8 +29,12 @@ _OPEN = frozenset(Status) - OVER
 async def create_session(
     room: Room, caller: Caller, settings: Settings, *, key_hash: str, most_participants: int
 ) -> Session:
-    """Make a session in DRAFT, run by the caller; INVALID_FIELD for settings that do not go together."""
+    """Make a session in DRAFT, run by the caller.
+
+    MusterError: INVALID_FIELD for settings that do not go together, CLASS_STATUS for an archived class.
+    """
     _check(settings, key_given=bool(key_hash), has_key=False, most_participants=most_participants)
+    await require_classes(room.classes, settings.class_ids)
     session = Session(
         session_id=room.session_id,
         organization_id=room.organization_id,
@@ -57,7 +62,8 @@ async def update_session(
 ) -> Session:
     """Replace the settings; an empty `key_hash` keeps the key, and only private sessions have one.
 
-    MusterError: SESSION_STATUS once it is over, or for a setting that is fixed by the start.
+    MusterError: SESSION_STATUS once it is over, or for a setting that is fixed by the start;
+    CLASS_STATUS for a class that is added and archived.
     """
     session = await session_of_staff(room, caller, expected_revision=expected_revision)
     session.require(_OPEN)
@@ -69,6 +75,7 @@ async def update_session(
     )
     if any(getattr(settings, name) != getattr(session.settings, name) for name in FIXED_BY_START):
         session.require(NOT_STARTED)
+    await require_classes(room.classes, settings.class_ids, linked=session.settings.class_ids)
     is_private = settings.visibility is Visibility.PRIVATE
     kept_key = (key_hash or session.key_hash) if is_private else ""
     updated = await room.sessions.save(replace(session, settings=settings, key_hash=kept_key))

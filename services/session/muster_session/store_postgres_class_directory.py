@@ -1,0 +1,144 @@
+"""Look-ups over classes and rosters in PostgreSQL, each in a short transaction of its own."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from muster_kit.db import Database
+from sqlalchemy import ColumnElement, Executable, Row, String, and_, func, literal, or_, select, true, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
+
+from muster_session.model_classes import ClassMember, MemberRole, RosterEntry, SchoolClass
+from muster_session.store_classes import ClassFilter, Place
+from muster_session.store_rows import class_of, member_of, roster_entry_of
+from muster_session.tables import CLASS, CLASS_MEMBER
+
+
+class PostgresClassDirectory:
+    """`ClassDirectory` over the app's role."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, organization_id: str, class_id: str, *, visible_to: str = "") -> SchoolClass | None:
+        """Return a class, or None."""
+        query = select(CLASS).where(
+            CLASS.c.organization_id == organization_id,
+            CLASS.c.class_id == class_id,
+            _is_visible(visible_to),
+        )
+        rows = await self._rows(organization_id, query)
+        return class_of(rows[0]) if rows else None
+
+    async def list_classes(
+        self, organization_id: str, wanted: ClassFilter, *, after: Place | None, limit: int
+    ) -> Sequence[SchoolClass]:
+        """Return classes by title."""
+        place = (CLASS.c.sort_title, CLASS.c.class_id)
+        query = (
+            select(CLASS)
+            .where(CLASS.c.organization_id == organization_id, *_conditions(wanted))
+            .where(_is_behind(after, *place))
+            .order_by(*place)
+            .limit(limit)
+        )
+        return [class_of(row) for row in await self._rows(organization_id, query)]
+
+    async def list_members(
+        self,
+        organization_id: str,
+        class_id: str,
+        role: MemberRole | None,
+        *,
+        after: Place | None,
+        limit: int,
+    ) -> Sequence[ClassMember]:
+        """Return members by name."""
+        member = CLASS_MEMBER.c
+        place = (member.sort_name, member.user_id)
+        query = (
+            select(CLASS_MEMBER)
+            .where(member.organization_id == organization_id, member.class_id == class_id)
+            .where(true() if role is None else member.role == role.value)
+            .where(_is_behind(after, *place))
+            .order_by(*place)
+            .limit(limit)
+        )
+        return [member_of(row) for row in await self._rows(organization_id, query)]
+
+    async def list_roster(
+        self,
+        organization_id: str,
+        class_ids: Sequence[str],
+        user_ids: Sequence[str],
+        *,
+        after: Place | None,
+        limit: int,
+    ) -> tuple[Sequence[RosterEntry], int]:
+        """Return students by name, and how many there are."""
+        member = CLASS_MEMBER.c
+        first = func.min(member.sort_name)
+        in_order = (member.sort_name, member.class_id)
+        expected = and_(
+            member.organization_id == organization_id,
+            member.class_id == func.any(literal(list(class_ids), ARRAY(String))),
+            member.role == MemberRole.STUDENT.value,
+        )
+        listed = (
+            select(
+                member.user_id,
+                first.label("sort_name"),
+                func.array_agg(aggregate_order_by(member.display_name, *in_order)).label("display_names"),
+                func.array_agg(aggregate_order_by(member.class_id, *in_order)).label("class_ids"),
+            )
+            .where(expected, member.user_id.in_(user_ids) if user_ids else true())
+            .group_by(member.user_id)
+            .having(_is_behind(after, first, member.user_id))
+            .order_by(first, member.user_id)
+            .limit(limit)
+        )
+        counted = select(func.count(member.user_id.distinct())).where(expected)
+        async with self._database.transaction(organization_id) as transaction:
+            rows = (await transaction.connection.execute(listed)).all()
+            student_count = (await transaction.connection.execute(counted)).scalar_one()
+        return [roster_entry_of(row) for row in rows], student_count
+
+    async def _rows(self, organization_id: str, query: Executable) -> Sequence[Row[Any]]:
+        async with self._database.transaction(organization_id) as transaction:
+            return (await transaction.connection.execute(query)).all()
+
+
+def _conditions(wanted: ClassFilter) -> list[ColumnElement[bool]]:
+    conditions = [
+        CLASS.c.status.in_(sorted(status.value for status in wanted.statuses)),
+        _is_visible(wanted.visible_to),
+    ]
+    if wanted.teacher_user_id:
+        is_teacher = CLASS_MEMBER.c.role == MemberRole.TEACHER.value
+        teaches_too = _has_member(wanted.teacher_user_id, is_teacher)
+        conditions.append(or_(CLASS.c.teacher_user_id == wanted.teacher_user_id, teaches_too))
+    if wanted.student_user_id:
+        is_student = CLASS_MEMBER.c.role == MemberRole.STUDENT.value
+        conditions.append(_has_member(wanted.student_user_id, is_student))
+    if wanted.course_id:
+        conditions.append(CLASS.c.course_id == wanted.course_id)
+    return conditions
+
+
+def _is_visible(user_id: str) -> ColumnElement[bool]:
+    if not user_id:
+        return true()
+    return or_(CLASS.c.teacher_user_id == user_id, _has_member(user_id))
+
+
+def _has_member(user_id: str, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    member = CLASS_MEMBER.c
+    theirs = select(member.class_id).where(
+        member.organization_id == CLASS.c.organization_id, member.user_id == user_id, *conditions
+    )
+    return CLASS.c.class_id.in_(theirs)
+
+
+def _is_behind(
+    after: Place | None, text: ColumnElement[str], row_id: ColumnElement[str]
+) -> ColumnElement[bool]:
+    return true() if after is None else tuple_(text, row_id) > tuple_(*after)
