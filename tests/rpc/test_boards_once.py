@@ -138,7 +138,7 @@ async def test_batches_that_share_keys_count_each_once(board: Leaderboard) -> No
             board.batch(
                 *(a_score("ann", 1, request_id=key) for key in keys[begin : begin + 10]), instance=begin % 2
             )
-            for begin in range(0, 21)
+            for begin in range(21)
         )
     )
     assert await board.ranking() == [("ann", 30, 1)]
@@ -183,7 +183,7 @@ async def test_old_keys_are_swept_and_others_are_kept(scoring: Scoring, board: L
     await board.submit("ann", 1, request_id="new")
     for table in ("score_request", "score_batch"):
         await scoring.rows(
-            f"UPDATE scoring.{table} SET create_time = create_time - interval '25 hours'"  # noqa: S608 - a constant
+            f"UPDATE scoring.{table} SET create_time = create_time - interval '25 hours'"
             " WHERE board_id = $1 AND request_key LIKE '%old%'",
             board.board_id,
         )

@@ -64,8 +64,13 @@ class BoardDoors:
         self._score_keeper = score_keeper
         self._clock = clock
 
-    async def enter(self, caller: Caller, board_id: str) -> Sight:
-        """Let a caller see a board in its present season. Raises NOT_FOUND, PERMISSION_DENIED."""
+    async def enter(self, caller: Caller, board_id: str, *, afresh: bool = False) -> Sight:
+        """Let a caller see a board in its present season. Raises NOT_FOUND, PERMISSION_DENIED.
+
+        What services change is seen everywhere within a second, or at once if it is read `afresh`.
+        """
+        if afresh:
+            self._scoreboards.forget(board_id)
         board = None if caller.is_ticket else await self._scoreboards.get(board_id)
         if board is None or not _acts_for(caller, board.organization_id):
             access = await self._doors.enter(caller, board_id)
@@ -94,7 +99,7 @@ class Boards:
 
     async def info(self, caller: Caller, board_id: str) -> tuple[BoardInfo, Scoreboard | None]:
         """Return what a board is, and the settings of one that a service made."""
-        sight = await self._doors.enter(caller, board_id)
+        sight = await self._doors.enter(caller, board_id, afresh=True)
         page = await sight.keeper.page(sight.organization_id, board_id, after=None, limit=1)
         if sight.scoreboard is not None:
             board = sight.scoreboard

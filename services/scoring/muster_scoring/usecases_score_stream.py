@@ -58,7 +58,7 @@ class _Sent:
         """Let nobody wait for it; if it is stored already, it stays."""
         if isinstance(self.landing, asyncio.Future) and not self.landing.cancel():
             # It may have failed: that nobody asks is no news for the log.
-            self.landing.cancelled() or self.landing.exception()
+            self.landing.exception()
 
 
 class ScoreStream:
@@ -82,21 +82,23 @@ class ScoreStream:
         failure: MusterError | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
-                acknowledging = tasks.create_task(self._keep_acknowledging())
+                tasks.create_task(self._keep_acknowledging())
                 try:
-                    await self._take(messages, acknowledging)
+                    await self._take(messages)
                 except MusterError as error:
+                    # What came before is on its way, and its senders are due word of it.
                     failure = error
                 self._is_ended = True
                 self._changed.set()
-                failure = await acknowledging or failure
+        except* MusterError as failed:
+            failure = _first(failed)
         finally:
             for sent in self._under_way:
                 sent.abandon()
         if failure is not None:
             raise failure
 
-    async def _take(self, messages: AsyncIterator[Sequenced], acknowledging: "asyncio.Task[object]") -> None:
+    async def _take(self, messages: AsyncIterator[Sequenced]) -> None:
         last_sequence = 0
         async for sequence, unit in messages:
             if sequence <= last_sequence:
@@ -105,10 +107,8 @@ class ScoreStream:
             self._under_way.append(self._send(sequence, unit))
             self._waiting_count += self._under_way[-1].count
             self._changed.set()
-            while self._waiting_count >= _UNDER_WAY and not acknowledging.done():
+            while self._waiting_count >= _UNDER_WAY:
                 await self._change()
-            if acknowledging.done():
-                return
 
     def _send(self, sequence: int, unit: ScoreUnit | MusterError) -> _Sent:
         if isinstance(unit, MusterError):
@@ -118,8 +118,8 @@ class ScoreStream:
         except MusterError as error:
             return _Sent(sequence, 0, error)
 
-    async def _keep_acknowledging(self) -> MusterError | None:
-        """Acknowledge until all is; return what ends the stream before."""
+    async def _keep_acknowledging(self) -> None:
+        """Acknowledge until all is; raise what ends the stream before, which also ends the taking."""
         while self._under_way or not self._is_ended:
             if not self._under_way:
                 await self._change()
@@ -129,8 +129,7 @@ class ScoreStream:
                 await self._acknowledge(acknowledged, refused)
             self._changed.set()
             if failure is not None:
-                return failure
-        return None
+                raise failure
 
     async def _next(self) -> tuple[int, Sequence[Refused], MusterError | None]:
         """Wait for the first message under way, and take all with it that are done."""
@@ -151,3 +150,8 @@ class ScoreStream:
     async def _change(self) -> None:
         self._changed.clear()
         await self._changed.wait()
+
+
+def _first(group: BaseExceptionGroup[MusterError]) -> MusterError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
