@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from muster_kit.errors import MusterError
-from muster_scoring.model_board import BoardChanges, Line, Position
+from muster_scoring.model_board import BoardChanges, Line, Position, floor_line
 from muster_scoring.store_redis import RedisBoards
 from redis.asyncio import Redis
 
@@ -196,6 +196,33 @@ async def test_a_board_that_was_lost_has_another_epoch(
     await redis.flushall()
     await _load(index, board_id, 5, [_line("a", 1, 3)])
     assert await _epoch(index, board_id) != epoch
+
+
+async def test_a_board_that_begins_anew_is_the_same_board(index: RedisBoards, board_id: str) -> None:
+    await _load(index, board_id, 2, [_line("a", 5, 1), _line("b", 7, 2)])
+    epoch = await _epoch(index, board_id)
+    (emptied,) = await index.apply([BoardChanges(board_id, 2, 3, (floor_line(3),))])
+    assert emptied is not None
+    assert emptied.done_seq == 3
+    await index.apply([_one(board_id, _line("a", 1, 4))])
+    # Late word of the time before.
+    await index.apply([BoardChanges(board_id, 1, 2, (_line("b", 7, 2),))])
+    page = await index.page(board_id, after=None, limit=10)
+    assert page is not None
+    assert ([line.entry_id for line in page.lines], page.done_seq) == (["a"], 4)
+    assert await _epoch(index, board_id) == epoch
+
+
+@pytest.mark.parametrize("ahead", [(), (5,)], ids=["missing some before it", "with some after it"])
+async def test_a_board_that_begins_anew_out_of_turn_is_to_be_loaded(
+    index: RedisBoards, board_id: str, ahead: Sequence[int]
+) -> None:
+    await _load(index, board_id, 2, [_line("a", 5, 1), _line("b", 7, 2)])
+    for version in ahead:
+        await index.apply([_one(board_id, _line("c", 9, version))])
+    first = 2 if ahead else 3
+    assert await index.apply([BoardChanges(board_id, first, first + 1, (floor_line(first + 1),))]) == [None]
+    assert await index.held([board_id]) == [None]
 
 
 async def test_a_script_that_fails_counts_as_a_board_that_is_not_held(

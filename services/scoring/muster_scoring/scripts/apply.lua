@@ -10,14 +10,19 @@ if not done then return nil end
 local message = ARGV[2]
 local first, last, at = struct.unpack('>I8I8', message, ARGV[3])
 
--- A board that begins anew, which its first line tells, is loaded: it is short then. What others have yet to
--- apply of its past must not come back.
+-- A board that begins anew, as its first line tells, is emptied: what others have yet to apply of its past must
+-- not come back. What may be of the time since is not sorted out here: the board is loaded then.
 local floor = unpack_line(redis.call('HGET', lines, FLOOR))
 if at <= #message then
     local version, _, id_size = struct.unpack('>I8BI2', message, at)
     if id_size == 0 and version > floor then
+        local epoch = redis.call('HGET', lines, EPOCH)
+        local is_next = first <= done and redis.call('EXISTS', early) == 0
         redis.call('UNLINK', places, lines, early)
-        return nil
+        if not is_next then return nil end
+        redis.call('HSET', lines, EPOCH, epoch)
+        put(FLOOR, version, '', '', '')
+        floor = version
     end
 end
 
