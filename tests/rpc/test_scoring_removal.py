@@ -1,8 +1,8 @@
 """A deleted session leaves nothing: no answers to read, none taken, no board, and ids that are free."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -12,6 +12,10 @@ from muster.scoring.v1 import round_service_pb2 as rpc
 from muster_kit.caller import OrganizationRole
 from muster_kit.errors import Reason
 from muster_kit.rpc.tokens import issue_service_token
+from muster_scoring.board_mender import BoardMender
+from muster_scoring.model_board import Line
+from muster_scoring.store_boards import BoardSource
+from muster_scoring.store_redis import RedisBoards
 from redis.asyncio import Redis
 
 from tests.conftest import TestStores
@@ -234,6 +238,40 @@ async def test_watches_end(scoring: Scoring, kind: str, instance: int) -> None:
     await delete(game)
     async with asyncio.timeout(10):
         assert await reason_of(_ended(call)) is Reason.NOT_FOUND
+
+
+class DeletedMeanwhile:
+    """The boards of sessions, one of which is deleted while it is read."""
+
+    def __init__(self, source: BoardSource, game: Game) -> None:
+        self._source = source
+        self._game = game
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+    async def lines(self, *args: Any, **wanted: Any) -> tuple[int, Sequence[Line]]:
+        read = await self._source.lines(*args, **wanted)
+        await delete(self._game)
+        return read
+
+
+async def test_a_board_that_another_process_loads_meanwhile_goes_again(
+    scoring: Scoring, stores: TestStores
+) -> None:
+    game = scoring.game(base_points=10)
+    await played(game)
+    source = scoring.instances[1].app._keeper.source
+    seq = (await source.heads([game.session_id]))[game.session_id]
+    async with Redis.from_url(stores.redis_url) as redis:
+        index = RedisBoards(redis, schema="scoring")
+        await index.remove(game.session_id)
+        mender = BoardMender(index, cast("BoardSource", DeletedMeanwhile(source, game)))
+        mender.doubt(game.organization, game.session_id, seq)
+        await mender.mend(game.session_id)
+        assert await index.held([game.session_id]) == [None]
+        await mender.close()
+    assert await board_keys(stores, game) == []
 
 
 async def test_who_watches_after_it_sees_the_new_board_alone(scoring: Scoring) -> None:
