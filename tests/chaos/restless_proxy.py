@@ -144,7 +144,7 @@ class RestlessProxy(grpc.GenericRpcHandler):
 
 
 def _lasting(answer: Any) -> Any:
-    """What of an answer is the same each time: not places on the board, nor tickets, which are signed anew."""
+    """What of an answer is always the same: not places on the board, nor tickets, which are signed anew."""
     for field in ("rank_before", "rank_after", "ticket"):
         if field in answer.DESCRIPTOR.fields_by_name:
             answer.ClearField(field)
