@@ -8,7 +8,15 @@ from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from muster.scoring.v1 import answer_pb2, board_service_pb2, round_service_pb2, rules_pb2
-from muster.session.v1 import block_pb2, block_service_pb2, session_pb2, session_service_pb2
+from muster.session.v1 import (
+    block_pb2,
+    block_service_pb2,
+    class_pb2,
+    class_service_pb2,
+    session_pb2,
+    session_service_pb2,
+)
+from muster.session.v1.class_service_pb2_grpc import ClassServiceStub
 from muster_stack.demo.client import Client, bearer
 
 from tests.e2e.generic_calls import Metadata
@@ -34,7 +42,7 @@ def yes() -> answer_pb2.Answer:
 
 @dataclass(frozen=True, slots=True)
 class StagedRoom:
-    """An active session, its second block open and answered.
+    """An active session, its second block open and answered, and a class of the editor who runs it.
 
     `tokens` and `seats` go by the letters of the policy table. The seat `target` is nobody's who acts.
     """
@@ -46,6 +54,7 @@ class StagedRoom:
     round_id: str
     tokens: Mapping[str, str]
     seats: Mapping[str, str]
+    class_id: str
 
     def metadata(self, actor: str) -> Metadata:
         """Return the metadata with which the actor calls."""
@@ -64,6 +73,7 @@ class StagedRoom:
             "participant_id": target,
             "entry_id": target,
             "join_code": self.join_code,
+            "class_id": self.class_id,
             "muster.session.v1.CloseBlockRequest.block_id": self.block_ids[1],
             "muster.session.v1.NewBlock": question(),
             "muster.scoring.v1.Answer": yes(),
@@ -73,8 +83,9 @@ class StagedRoom:
         }
 
     async def state(self, client: Client) -> list[bytes]:
-        """Return all that its host sees of it."""
+        """Return all that its host sees of it, and of the class."""
         session_id, host = self.session_id, self.metadata("H")
+        classes, teacher = ClassServiceStub(client.channel), self.metadata("e")
         replies = await asyncio.gather(
             client.sessions.GetSession(
                 session_service_pb2.GetSessionRequest(session_id=session_id), metadata=host
@@ -97,6 +108,10 @@ class StagedRoom:
             ),
             client.boards.ListEntries(
                 board_service_pb2.ListEntriesRequest(board_id=session_id), metadata=host
+            ),
+            classes.GetClass(class_service_pb2.GetClassRequest(class_id=self.class_id), metadata=teacher),
+            classes.ListClassMembers(
+                class_service_pb2.ListClassMembersRequest(class_id=self.class_id), metadata=teacher
             ),
         )
         return [reply.SerializeToString(deterministic=True) for reply in replies]
@@ -133,7 +148,16 @@ async def stage_room(running: Running, client: Client, organization: str) -> Sta
         metadata=bearer(tokens.pop("target")),
     )
     assert tokens.keys() == set(ACTORS)
-    return StagedRoom(organization, session_id, join_code, block_ids, activated.block.round_id, tokens, seats)
+    return StagedRoom(
+        organization=organization,
+        session_id=session_id,
+        join_code=join_code,
+        block_ids=block_ids,
+        round_id=activated.block.round_id,
+        tokens=tokens,
+        seats=seats,
+        class_id=await _make_class(client, bearer(tokens["e"])),
+    )
 
 
 async def _open(client: Client, editor: Metadata) -> tuple[str, str, list[str]]:
@@ -152,6 +176,16 @@ async def _open(client: Client, editor: Metadata) -> tuple[str, str, list[str]]:
         session_service_pb2.OpenLobbyRequest(session_id=session_id), metadata=editor
     )
     return session_id, opened.session.join_code, [block.block_id for block in added.blocks]
+
+
+async def _make_class(client: Client, editor: Metadata) -> str:
+    request = class_service_pb2.CreateClassRequest(
+        settings=class_pb2.ClassSettings(title="Staged"),
+        members=[class_pb2.NewClassMember(user_id=f"pupil-{uuid.uuid4().hex}")],
+    )
+    made = await ClassServiceStub(client.channel).CreateClass(request, metadata=editor)
+    class_id: str = getattr(made, "class").class_id
+    return class_id
 
 
 async def _join(client: Client, token: str, **request: Any) -> Any:
