@@ -85,7 +85,7 @@ class _Watcher(asyncio.Protocol):
                         self.latest = number
                         self._crowd.note(number, now)
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, _: Exception | None) -> None:
         self._crowd.lost += not self._crowd.leaving
 
 

@@ -77,7 +77,7 @@ class _Link(ABC):
             await asyncio.gather(*ways, return_exceptions=True)
             far.transport.abort()
 
-    def _prepare(self, far_socket: socket.socket) -> None:
+    def _prepare(self, far_socket: socket.socket) -> None:  # noqa: B027 - most need nothing
         """Set what the socket to the server needs before it connects."""
 
     @abstractmethod

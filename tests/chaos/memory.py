@@ -5,6 +5,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -57,7 +58,9 @@ def resident(pid: int) -> int:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return 0
-    kilobytes = {name: int(amount) for name, amount in re.findall(r"^(\w+):\s+(\d+) kB$", status, re.M)}
+    kilobytes = {
+        name: int(amount) for name, amount in re.findall(r"^(\w+):\s+(\d+) kB$", status, re.MULTILINE)
+    }
     return (kilobytes.get("VmRSS", 0) - kilobytes.get("RssShmem", 0)) * 1024
 
 
@@ -71,7 +74,7 @@ def growth(samples: Sequence[tuple[float, int]]) -> Growth:
     if len(samples) < _BLOCKS:
         raise ValueError(f"{len(samples)} samples are too few")
     edges = [number * len(samples) // _BLOCKS for number in range(_BLOCKS + 1)]
-    blocks = [samples[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    blocks = [samples[start:end] for start, end in pairwise(edges)]
     hours = [statistics.fmean(at for at, _ in block) / _HOUR for block in blocks]
     sizes = [statistics.fmean(size for _, size in block) / MEGABYTE for block in blocks]
     slope, intercept = statistics.linear_regression(hours, sizes)

@@ -57,7 +57,9 @@ class Soak:
     def table(self) -> str:
         """What is printed."""
         lines = [f"{len(self.sessions)} sessions, {self.answers} answers", ""]
-        lines.append(f"{'process':12} {'first MB':>9} {'last MB':>9} {'MB/h':>8} {'±':>6} {'KB a session':>13}")
+        lines.append(
+            f"{'process':12} {'first MB':>9} {'last MB':>9} {'MB/h':>8} {'±':>6} {'KB a session':>13}"
+        )
         for name, found in self.growths().items():
             samples = self.samples[name]
             first, last = (self._warm(samples)[0][1], samples[-1][1])

@@ -45,12 +45,8 @@ class Size:
     slack_seconds: float
 
 
-SHORT: Final = Size(
-    watchers=100, phases=1, phase_seconds=6, ticks_a_second=20, factor=2.0, slack_seconds=0.1
-)
-FULL: Final = Size(
-    watchers=500, phases=3, phase_seconds=15, ticks_a_second=10, factor=1.2, slack_seconds=0.0
-)
+SHORT: Final = Size(watchers=100, phases=1, phase_seconds=6, ticks_a_second=20, factor=2.0, slack_seconds=0.1)
+FULL: Final = Size(watchers=500, phases=3, phase_seconds=15, ticks_a_second=10, factor=1.2, slack_seconds=0.0)
 
 
 @dataclass(slots=True)
@@ -114,8 +110,10 @@ async def test_slow_readers_cost_the_others_nothing_and_lose_no_event(
                     figure("bytes that came over the narrow link", link.brought)
                     await check_slow(machine, quiz, narrow, stopped, link, figure)
             assert crowd.lost == 0
-            assert len(alone) == len(beside) == len(crowd.watchers) * size.phases * int(
-                size.phase_seconds * size.ticks_a_second
+            assert (
+                len(alone)
+                == len(beside)
+                == len(crowd.watchers) * size.phases * int(size.phase_seconds * size.ticks_a_second)
             )
     figure("p99 of a delivery without slow readers, ms", 1000 * p99(alone))
     figure("p99 of a delivery beside slow readers, ms", 1000 * p99(beside))

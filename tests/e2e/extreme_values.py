@@ -46,7 +46,7 @@ def extremes(requests: Requests, descriptor: Descriptor) -> Iterator[tuple[str, 
     for place in requests.places(descriptor):
         field = place.what
         if isinstance(field, FieldDescriptor) and not is_map(field):
-            for value in _values(field):
+            for value in extreme_values(field):
                 change = (
                     partial(fill, name=field.name, values=[value])
                     if field.is_repeated
@@ -55,7 +55,8 @@ def extremes(requests: Requests, descriptor: Descriptor) -> Iterator[tuple[str, 
                 yield f"{place.path} = {value!r}", place.changed(change)
 
 
-def _values(field: FieldDescriptor) -> tuple[Any, ...]:
+def extreme_values(field: FieldDescriptor) -> tuple[Any, ...]:
+    """Return the values of a field that are as unlikely as its type allows; none of our messages."""
     if field.message_type in (Timestamp.DESCRIPTOR, Duration.DESCRIPTOR):
         kind = Timestamp if field.message_type is Timestamp.DESCRIPTOR else Duration
         return tuple(kind(seconds=seconds, nanos=nanos) for seconds, nanos in _TIMES)

@@ -61,6 +61,7 @@ def test_clients_that_leave_are_no_news(capsys: pytest.CaptureFixture[str]) -> N
     configure_logging(json=True)
     library = logging.getLogger("grpc._cython.cygrpc")
     library.error("ExecuteBatchError raised in core by servicer method [/a.B/C]")
+    library.error("Invalid encoding on %s", b"Bearer secret\xff")
     library.error("something else")
     [entry] = lines(capsys)
     assert entry["message"] == "something else"

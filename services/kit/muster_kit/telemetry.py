@@ -19,6 +19,10 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 # Names under which a secret could end up in a log line by mistake.
 _SECRETS: Final = frozenset({"authorization", "password", "private_key", "secret", "ticket", "token"})
 
+# What gRPC logs with a traceback whenever a client leaves while it is being answered, or sends a header
+# that is no UTF-8: that one may well be a token, and is logged in full.
+_NO_NEWS: Final = ("ExecuteBatchError", "Invalid encoding on")
+
 
 def configure_logging(*, json: bool, level: int = logging.INFO) -> None:
     """Log to stderr, as JSON lines or in colours for people; what libraries log goes the same way.
@@ -96,5 +100,4 @@ def _hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    # gRPC logs a traceback for every client that leaves while it is being answered.
-    return not (record.name == "grpc._cython.cygrpc" and record.getMessage().startswith("ExecuteBatchError"))
+    return not (record.name == "grpc._cython.cygrpc" and record.getMessage().startswith(_NO_NEWS))

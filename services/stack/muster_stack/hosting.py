@@ -54,6 +54,15 @@ class Host:
         if self._server is not None:
             await self._server.drain(self._settings.drain_seconds)
 
+    async def lost(self) -> None:
+        """Wait until the server has ended although nobody told it to; a Problem then."""
+        assert self._server is not None  # noqa: S101 - entered, so it has been made
+        try:
+            await self._server.wait()
+        except Exception as error:
+            raise Problem(f"The server has ended by itself: {type(error).__name__}.") from error
+        raise Problem("The server has ended by itself.")
+
     async def _open(self) -> None:
         registry = new_registry()
         redis = Redis.from_url(self._settings.redis_url)

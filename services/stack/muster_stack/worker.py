@@ -9,9 +9,9 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
 import uvloop
 from muster_kit.app import BuildApp, ServiceApp
@@ -52,14 +52,22 @@ async def serve(
     async with Host(settings, [_build(name, settings) for name in services], reuse_port=shared) as host:
         _spare_collections()
         _say_ready(ready_fd)
-        await told_to_stop.wait()
+        await _first_of(told_to_stop.wait(), host.lost())
         told_to_stop.clear()
-        drained = asyncio.create_task(host.drain(), name="drain")
-        hurried = asyncio.create_task(told_to_stop.wait(), name="second-signal")
-        await asyncio.wait([drained, hurried], return_when=asyncio.FIRST_COMPLETED)
-        for task in (drained, hurried):
+        await _first_of(host.drain(), told_to_stop.wait())
+
+
+async def _first_of(*ways: Coroutine[Any, Any, object]) -> None:
+    """Wait until one of them has returned or raised, which is raised here too; the others are cancelled."""
+    tasks = [asyncio.create_task(way) for way in ways]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(drained, hurried, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
 
 
 def _build(name: str, settings: Settings) -> ServiceApp:

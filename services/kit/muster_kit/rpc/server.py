@@ -15,6 +15,7 @@ from muster_kit.errors import Reason
 from muster_kit.rpc.admission import Admission
 from muster_kit.rpc.auth import Authenticator
 from muster_kit.rpc.health import Health, health_service
+from muster_kit.rpc.intake import async_server
 from muster_kit.rpc.method import Surroundings, UnknownMethod
 from muster_kit.rpc.metrics import CallMetrics
 from muster_kit.rpc.open_calls import OpenCalls
@@ -84,13 +85,19 @@ class Server:
             limits=limits,
             trusted_proxies=trusted_proxies,
         )
-        self._methods = _Methods(self._with_own(services, policy), surroundings)
+        self._handlers: Mapping[str, Handler] = {
+            path: handler
+            for service, its_policy in self._with_own(services, policy)
+            for path, handler in method_handlers(service, its_policy, surroundings).items()
+        }
+        # A stream of anything for anything fits every call, as it can end without reading.
+        self._unknown = grpc.stream_stream_rpc_method_handler(UnknownMethod(surroundings.metrics).handle)
         self._server: grpc.aio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self) -> int:
         """Listen, and return the port (1 for a unix socket); AddressError when the address is taken."""
-        server = grpc.aio.server(handlers=(self._methods,), options=self._options)
+        server = async_server(self._handlers, self._unknown, self._options)
         try:
             if self._credentials is None:
                 port = server.add_insecure_port(self._listen)
@@ -127,9 +134,10 @@ class Server:
         _log.info("drained", listen=self._listen)
 
     async def wait(self) -> None:
-        """Wait until the server has stopped."""
+        """Wait until the server has stopped; raises what ended it, if that was a fault."""
         if self._server is not None:
-            await self._server.wait_for_termination()
+            # Whoever waits no longer would otherwise cancel what gRPC itself waits for when it stops.
+            await asyncio.shield(self._server.wait_for_termination())
 
     def _with_own(self, services: Sequence[Service], policy: Policy) -> list[tuple[Service, Policy]]:
         health, health_policy = health_service(self.health)
@@ -140,19 +148,3 @@ class Server:
             (health, health_policy),
             *((service, reflection_policy) for service in reflection),
         ]
-
-
-class _Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]
-    """All methods of all services in one table; what is not in it is answered too."""
-
-    def __init__(self, services: Sequence[tuple[Service, Policy]], surroundings: Surroundings) -> None:
-        self._handlers: Mapping[str, Handler] = {
-            path: handler
-            for service, policy in services
-            for path, handler in method_handlers(service, policy, surroundings).items()
-        }
-        # A stream of anything for anything fits every call, as it can end without reading.
-        self._unknown = grpc.stream_stream_rpc_method_handler(UnknownMethod(surroundings.metrics).handle)
-
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
-        return self._handlers.get(handler_call_details.method, self._unknown)
