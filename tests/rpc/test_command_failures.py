@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from google.protobuf.wrappers_pb2 import Int64Value
+from muster_kit.db.faults import UnstorableError
 from muster_kit.errors import MusterError, Reason
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -49,7 +50,7 @@ async def test_a_failing_command_leaves_no_trace_and_the_others_land(
     assert isinstance(outcomes[0], MusterError)
     assert outcomes[0].reason is Reason.SESSION_FULL
     assert outcomes[1] == 2
-    assert isinstance(outcomes[2], DBAPIError)
+    assert isinstance(outcomes[2], UnstorableError)
     assert isinstance(outcomes[3], ValueError)
     assert "current transaction is aborted" in str(outcomes[4])
     assert outcomes[5] == 3

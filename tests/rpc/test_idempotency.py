@@ -11,6 +11,7 @@ from muster_kit.db import (
     Requests,
     Transaction,
 )
+from muster_kit.db.faults import UnstorableError
 from muster_kit.errors import MusterError, Reason
 from muster_kit.ids import new_id
 from sqlalchemy import insert, text
@@ -97,7 +98,7 @@ async def test_a_user_is_the_same_caller_with_a_token_and_with_a_ticket(
     answer = await write(commands, room_id, "x", request_id="id", caller=ANA)
     assert await write(commands, room_id, "x", request_id="id", caller=ticket) == answer
     # The same id from somebody else is another request.
-    with pytest.raises(Exception, match="duplicate key"):
+    with pytest.raises(UnstorableError, match="UniqueViolation"):
         await write(commands, room_id, "x", request_id="id", caller=BEN)
 
 

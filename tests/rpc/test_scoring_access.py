@@ -200,9 +200,6 @@ async def test_what_is_not_built_says_so(game: Game) -> None:
     request = attempts.GetTestRequest(test_id="t")
     refused = attempt_stub.GetTest(request, metadata=game.user("boss", OrganizationRole.OWNER))
     assert await reason_of(refused) is Reason.UNIMPLEMENTED
-    delete = boards.DeleteBoardRequest(board_id=game.session_id)
-    refused = game.scoring.boards.DeleteBoard(delete, metadata=game.service)
-    assert await reason_of(refused) is Reason.UNIMPLEMENTED
 
 
 async def test_probe_tells_the_servers_time(game: Game) -> None:

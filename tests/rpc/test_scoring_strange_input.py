@@ -36,7 +36,7 @@ async def test_fields_that_nobody_knows_are_not_kept(scoring: Scoring) -> None:
     assert [row["answer"] for row in kept] == [choose("a").SerializeToString()] * 2
 
 
-@pytest.mark.parametrize(("score", "entry_id"), [(0, b"ann"), (2**63, b"\0"), (2**63, b"\xff")])
+@pytest.mark.parametrize(("score", "entry_id"), [(2**63, b"\0"), (2**63, b"\xff")])
 async def test_a_forged_page_token_is_refused(scoring: Scoring, score: int, entry_id: bytes) -> None:
     game = scoring.game()
     await game.open()
