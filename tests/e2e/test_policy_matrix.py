@@ -31,6 +31,7 @@ UNREADABLE = b"\xff"
 # What is said inside to a request that cannot be read, or by a stream that nobody serves yet.
 INSIDE = {Reason.MALFORMED_REQUEST, Reason.UNIMPLEMENTED}
 OWN_SEAT = "muster.session.v1.SessionService/UpdateParticipant"
+BOARDS = "muster.scoring.v1.BoardService"
 
 
 @pytest.fixture(scope="module")
@@ -120,5 +121,8 @@ def _request(method: MethodDescriptor, room: StagedRoom, actor: str) -> bytes:
     if name(method) == OWN_SEAT and actor in room.seats:
         # Participants may change their own name, and no one else's.
         values["participant_id"] = room.seats[actor]
+    if method.containing_service.full_name == BOARDS and not method.name.startswith(READING):
+        # The board of a session is fed by answers, whoever asks; services have boards of their own.
+        values["board_id"] = "a service's"
     request: bytes = Requests(values).minimal(method.input_type).SerializeToString()
     return request
