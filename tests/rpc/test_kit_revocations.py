@@ -1,6 +1,7 @@
 """Withdrawn tickets are heard of by every process, through restarts of either side."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -120,6 +121,31 @@ async def test_what_redis_lost_is_known_to_who_starts_later(redis: Redis) -> Non
     async with hearing(Revocations(redis)) as later:
         assert is_revoked(later, seated(1))
         assert not is_revoked(later, seated(2))
+
+
+async def test_what_redis_lost_is_told_although_more_is_there_than_was_lost(redis: Redis) -> None:
+    survivor = Revocations(redis, silence_seconds=0.05)
+    heard = Heard(survivor)
+    async with hearing(survivor):
+        await Revocations(redis).revoke("room", "seat", 2)
+        assert await heard.next() == ("room", "seat", 2)
+        await redis.delete(RECENT)
+        for generation in range(1, 4):
+            await Revocations(redis).revoke("room", "other", generation)
+        lost = json.dumps(["room", "seat", 2])
+        async with asyncio.timeout(5):
+            while await redis.zscore(RECENT, lost) is None:
+                pass
+
+
+async def test_being_heard_again_keeps_nothing_longer(redis: Redis) -> None:
+    await Revocations(redis, ticket_lifetime=timedelta(seconds=1)).revoke("room", "seat", 2)
+    later = Revocations(redis)
+    async with hearing(later):
+        assert is_revoked(later, seated(1))
+        async with asyncio.timeout(5):
+            while is_revoked(later, seated(1)):
+                await later.revoke("room", "somebody", 1)
 
 
 async def test_silence_is_told_from_a_dead_connection(redis: Redis) -> None:

@@ -53,7 +53,7 @@ class Revocations:
         self._redis = redis
         self._keep_seconds = ticket_lifetime.total_seconds()
         self._silence_seconds = silence_seconds
-        # In the order of their end, as all are kept equally long: the first is the first to go.
+        # In the order in which they were heard, nearly that of their ends: the first is the first to go.
         self._minimums: dict[tuple[str, str], tuple[int, float]] = {}
         self._listeners: list[Listener] = []
         self._listening = asyncio.Event()
@@ -125,8 +125,11 @@ class Revocations:
                 self._hear(message["data"])
 
     async def _catch_up(self) -> None:
-        for message in await self._redis.zrangebyscore(RECENT, time.time(), "+inf"):
-            self._hear(message)
+        now = time.time()
+        recent: Any = await self._redis.zrangebyscore(RECENT, now, "+inf", withscores=True)
+        for message, end in recent:
+            # Not kept any longer for being heard again, or restarts would keep it for ever.
+            self._hear(message, keep_seconds=end - now)
 
     async def _put_back(self) -> None:
         """Tell Redis what it lost, for processes that are yet to start."""
@@ -136,29 +139,38 @@ class Revocations:
             json.dumps([room_id, seat, minimum]): now + end - here
             for (room_id, seat), (minimum, end) in self._minimums.items()
         }
+        if not known:
+            return
         try:
             async with asyncio.timeout(self._silence_seconds):
-                if await self._redis.zcount(RECENT, now, "+inf") < len(known):
+                ends = await self._redis.zmscore(RECENT, list(known))
+                lost = {
+                    message: known[message] for message, end in zip(known, ends, strict=True) if end is None
+                }
+                if lost:
                     async with self._redis.pipeline() as pipe:
-                        pipe.zadd(RECENT, known)
+                        pipe.zadd(RECENT, lost)
                         pipe.expire(RECENT, int(self._keep_seconds) + 1)
                         await pipe.execute()
-                    _log.info("revocations_put_back", count=len(known))
+                    _log.info("revocations_put_back", count=len(lost))
         except TimeoutError:
             raise RedisConnectionError("no answer") from None
 
-    def _hear(self, message: Any) -> None:
+    def _hear(self, message: Any, *, keep_seconds: float | None = None) -> None:
         try:
             room_id, participant_id, minimum = json.loads(message)
-            self._apply(str(room_id), str(participant_id), int(minimum))
+            self._apply(str(room_id), str(participant_id), int(minimum), keep_seconds=keep_seconds)
         except (ValueError, TypeError) as error:
             _log.warning("revocation_not_understood", error=repr(error))
 
-    def _apply(self, room_id: str, participant_id: str, minimum: int) -> None:
+    def _apply(
+        self, room_id: str, participant_id: str, minimum: int, *, keep_seconds: float | None = None
+    ) -> None:
         seat = (room_id, participant_id)
         self._forget()
-        known = self._minimums.pop(seat, None)
-        self._minimums[seat] = (max(minimum, known[0] if known else 0), time.monotonic() + self._keep_seconds)
+        known_minimum, known_end = self._minimums.pop(seat, (0, 0.0))
+        end = time.monotonic() + (self._keep_seconds if keep_seconds is None else keep_seconds)
+        self._minimums[seat] = (max(minimum, known_minimum), max(end, known_end))
         for listener in self._listeners:
             listener(room_id, participant_id, minimum)
 
