@@ -1,0 +1,155 @@
+"""The words of presence: places, and what a device says in one."""
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+
+class ScopeKind(IntEnum):
+    """What kind of place a scope is; numbers as in the contract, here as below."""
+
+    ORGANIZATION = 1
+    SESSION = 2
+    WORKOUT = 3
+
+
+class Role(IntEnum):
+    """What someone is in a scope."""
+
+    PARTICIPANT = 1
+    SPECTATOR = 2
+    STAFF = 3
+
+
+class State(IntEnum):
+    """How present someone is, over all their devices; the best counts, which is the smallest."""
+
+    ACTIVE = 1
+    AWAY = 2
+    STALE = 3
+    OFFLINE = 4
+
+
+class Cause(IntEnum):
+    """Why someone is not here any more."""
+
+    LEFT = 1
+    VANISHED = 2
+    REMOVED = 3
+    SCOPE_ENDED = 4
+
+
+class Verb(StrEnum):
+    """What a device does in a scope."""
+
+    BEAT = "beat"
+    """Is here for `stale_after`."""
+    TOUCH = "touch"
+    """The same, if it is here already."""
+    HOLD = "hold"
+    """Has opened a stream, which a process holds."""
+    RENEW = "renew"
+    """The process still holds it; brings back a device that the index has lost, but none that has left."""
+    CLOSE = "close"
+    """The last stream that the process held has ended without a goodbye."""
+    LEAVE = "leave"
+    """Says goodbye."""
+
+
+class Outcome(IntEnum):
+    """What became of a step."""
+
+    TAKEN = 0
+    LATE = 1
+    """The device has said something newer."""
+    ABSENT = 2
+    """The device is not here, or not held by this process."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeId:
+    """A place of one organization; `scope_id` is empty for the organization itself."""
+
+    organization_id: str
+    kind: ScopeKind
+    scope_id: str = ""
+
+    @property
+    def key(self) -> str:
+        """One text for each scope; no two scopes share one, whatever characters ids are made of."""
+        return f"{self.kind.value}:{len(self.organization_id)}:{self.organization_id}:{self.scope_id}"
+
+    @classmethod
+    def of_key(cls, key: str) -> "ScopeId":
+        """Return the scope of a key; ValueError when it is none."""
+        kind, size, rest = key.split(":", 2)
+        organization_id, colon, scope_id = rest[: int(size)], rest[int(size) : int(size) + 1], ""
+        if colon != ":":
+            raise ValueError(f"not the key of a scope: {key}")
+        scope_id = rest[int(size) + 1 :]
+        return cls(organization_id, ScopeKind(int(kind)), scope_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What someone is in a scope; an empty name stands for the last one."""
+
+    display_name: str
+    role: Role = Role.PARTICIPANT
+    participant_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What someone is doing; `packed` is the contract's message, without the time since when.
+
+    One that is not shared is for friends alone.
+    """
+
+    kind: str = ""
+    target_id: str = ""
+    packed: bytes = b""
+    is_shared: bool = True
+
+    @property
+    def key(self) -> str:
+        """What it is the same activity by: no kind holds a NUL."""
+        return f"{self.kind}\0{self.target_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One thing that one device does in a scope.
+
+    `sequence` 0 is for the order of arrival. Without a `profile` it is as before. `keeps_activity` leaves
+    what the device does as it was; else no `activity` is nothing in particular. `holder` is the process
+    of a stream, and `enter_ms` since when it knows the person to be here, 0 for not at all.
+    """
+
+    verb: Verb
+    user_id: str
+    device_id: str
+    sequence: int = 0
+    is_away: bool = False
+    profile: Profile | None = None
+    activity: Activity | None = None
+    keeps_activity: bool = False
+    holder: str = ""
+    enter_ms: int = 0
+    cause: Cause = Cause.LEFT
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long a device is taken to be here, in milliseconds."""
+
+    stale_after_ms: int = 30_000
+    """Without a stream, this long after its last beat it is stale; it is gone `return_grace_ms` later."""
+
+    return_grace_ms: int = 5_000
+    """A stream that broke is not seen by others for so long, in which the client may come back."""
+
+    stream_lease_ms: int = 15_000
+    """A process that does not renew its streams for so long is dead."""
+
+    memory_ms: int = 60_000
+    """A device that has left is remembered for so long, so that late calls do not bring it back."""

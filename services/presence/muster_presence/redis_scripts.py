@@ -1,0 +1,132 @@
+"""Runs the scripts of scopes, which are sent to Redis when it does not know them."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import structlog
+from muster_kit.errors import MusterError, Reason
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
+from redis.exceptions import (
+    ClusterError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+
+_SCRIPTS: Final = Path(__file__).parent / "scripts"
+_RETRY_AFTER: Final = timedelta(seconds=1)
+
+# A server in trouble answers with errors too; whatever else it refuses is a fault of the script.
+_TROUBLES: Final = (ClusterError, OutOfMemoryError, ReadOnlyError)
+_TROUBLE_CODES: Final = ("BUSY", "MASTERDOWN", "MISCONF", "NOREPLICAS", "UNKILLABLE")
+
+Argument: TypeAlias = bytes | str | int
+FollowUp: TypeAlias = Callable[[Pipeline], None]
+
+_log = structlog.get_logger(__name__)
+
+
+class Script:
+    """A script, known to Redis by its digest once it was loaded there."""
+
+    def __init__(self, name: str) -> None:
+        parts = (_SCRIPTS / f"{part}.lua" for part in ("scope", name))
+        self.name = name
+        self.source = "".join(part.read_text(encoding="utf-8") for part in parts)
+        self.digest = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A script with its keys and arguments."""
+
+    script: Script
+    keys: Sequence[str]
+    arguments: Sequence[Argument]
+
+    def put_into(self, pipeline: Pipeline) -> None:
+        """Have it run with others."""
+        pipeline.evalsha(self.script.digest, len(self.keys), *self.keys, *self.arguments)
+
+
+def _nothing(_: Pipeline) -> None:
+    """Put nothing behind the scripts."""
+
+
+async def run(redis: Redis, command: Command) -> Any:
+    """Return what a script returns; MusterError UNAVAILABLE while Redis is away, INTERNAL when it fails."""
+    (reply,) = await run_all(redis, [command])
+    return require(command, reply)
+
+
+async def run_all(redis: Redis, commands: Sequence[Command], *, follow: FollowUp = _nothing) -> list[Any]:
+    """Run scripts in one round trip; return what each returns, or the error of one that failed.
+
+    `follow` puts into the same pipeline what comes after them, also when they had to be run again.
+    Raises MusterError UNAVAILABLE while Redis is away.
+    """
+    replies = await _run_once(redis, commands, follow)
+    unknown = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+    if unknown:
+        for script in {commands[index].script for index in unknown}:
+            await answer(redis.script_load(script.source))
+        again = await _run_once(redis, [commands[index] for index in unknown], follow)
+        for index, reply in zip(unknown, again, strict=True):
+            replies[index] = reply
+    return replies
+
+
+def has_failed(command: Command, reply: Any) -> bool:
+    """Tell whether a reply is the error of a script, and log it."""
+    if isinstance(reply, RedisError):
+        _log.error("presence_script_failed", script=command.script.name, error=str(reply))
+        return True
+    return False
+
+
+def require(command: Command, reply: Any) -> Any:
+    """Return the reply; a script that failed is MusterError INTERNAL."""
+    if has_failed(command, reply):
+        raise MusterError(Reason.INTERNAL, detail=f"script {command.script.name}: {reply}") from reply
+    return reply
+
+
+async def answer(reply: Awaitable[Any]) -> Any:
+    """Return the reply; a Redis that is away, or in no state to serve, is UNAVAILABLE."""
+    try:
+        return await reply
+    except (RedisError, OSError) as error:
+        if is_trouble(error):
+            raise away(error) from error
+        raise
+
+
+def is_trouble(error: Exception) -> bool:
+    """Tell whether an error is of a Redis that is away, or in no state to serve."""
+    if isinstance(error, ResponseError) and not isinstance(error, _TROUBLES):
+        return str(error).startswith(_TROUBLE_CODES)
+    return isinstance(error, RedisError | OSError)
+
+
+def away(error: Exception) -> MusterError:
+    """Return the error to raise for one that is trouble."""
+    return MusterError(Reason.UNAVAILABLE, retry_after=_RETRY_AFTER, detail=repr(error))
+
+
+async def _run_once(redis: Redis, commands: Sequence[Command], follow: FollowUp) -> list[Any]:
+    pipeline = redis.pipeline(transaction=False)
+    for command in commands:
+        command.put_into(pipeline)
+    follow(pipeline)
+    replies: list[Any] = await answer(pipeline.execute(raise_on_error=False))
+    for reply in replies:
+        if isinstance(reply, Exception) and is_trouble(reply):
+            raise away(reply) from reply
+    return replies[: len(commands)]

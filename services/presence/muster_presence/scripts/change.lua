@@ -1,0 +1,113 @@
+-- ARGV after the head: 1 when the presence after the last step is wanted; then for each step: verb, user,
+-- device, sequence (20 digits), away, role (0: as before), name, seat, activity ('=' as before, '-' none, '+'),
+-- its message, its key, whether it is shared, holder, time of entering, cause.
+-- Returns {next due, presence, facts, outcome and time of entering of each step}.
+local TAKEN, LATE, ABSENT = 0, 1, 2
+local NONE = string.rep('0', 20)
+local STEP = 15
+
+local function make_room(person)
+    local total, least, least_id = 0, nil, nil
+    for device_id, device in pairs(person.d) do
+        total = total + 1
+        local is_less = not least or device.gone < least or (device.gone == least and device_id < least_id)
+        if is_less then least, least_id = device.gone, device_id end
+    end
+    if total >= MOST_DEVICES then person.d[least_id] = nil end
+end
+
+local function add(person, step, device)
+    local old = person.d[step.device_id]
+    person.d[step.device_id] = nil
+    device.q = step.sequence
+    if old and old.q > device.q then device.q = old.q end
+    make_room(person)
+    person.d[step.device_id] = device
+    return device
+end
+
+local function close(device, holder)
+    if not device or not device.h[holder] then return ABSENT end
+    device.h[holder] = nil
+    local kept = now
+    for _, held in pairs(device.h) do kept = math.max(kept, held) end
+    device.stale, device.gone = kept + grace, kept + grace
+    return TAKEN
+end
+
+local function leave(person, step, is_here)
+    if not is_here and step.sequence == NONE then return ABSENT end
+    local gone = now + memory
+    add(person, step, {stale = gone, gone = gone, left = true, away = false, h = {}, said = 0})
+    if is_here then person.seen = now end
+    return TAKEN
+end
+
+local function speak(person, device, step)
+    local spoken = speaker(person)
+    local start = spoken and spoken.k == step.key and spoken.b or now
+    device.a, device.k, device.b, device.pub, device.said = nil, nil, nil, nil, 0
+    if step.activity == '-' then return end
+    person.said = person.said + 1
+    device.a, device.k, device.b, device.pub = step.packed, step.key, start, step.is_shared
+    device.said = person.said
+end
+
+local function be_here(person, step, is_new)
+    local device = person.d[step.device_id]
+    if is_new then device = add(person, step, {stale = 0, gone = 0, away = false, h = {}, said = 0}) end
+    if step.sequence > device.q then device.q = step.sequence end
+    if step.role > 0 then
+        local name = step.name ~= '' and step.name or person.who.n
+        person.who = {n = name, r = step.role, s = step.seat}
+    end
+    if is_new or step.verb ~= 'renew' then
+        device.away = step.is_away
+        if step.activity ~= '=' then speak(person, device, step) end
+    end
+    if step.verb == 'hold' or step.verb == 'renew' then
+        device.h[step.holder] = now + lease
+        device.gone = math.max(device.gone, now + lease + grace)
+        device.stale = device.gone
+    else
+        device.stale = math.max(device.stale, now + stale_after)
+        device.gone = math.max(device.gone, device.stale + grace)
+    end
+    person.seen = now
+    if step.verb ~= 'renew' and not step.is_away then person.act = now end
+    return TAKEN
+end
+
+local function apply(person, step)
+    local device = person.d[step.device_id]
+    if step.verb == 'close' then return close(device, step.holder) end
+    if device and step.sequence ~= NONE and step.sequence < device.q then return LATE end
+    local is_here = device ~= nil and not device.left
+    if step.verb == 'leave' then return leave(person, step, is_here) end
+    if step.verb == 'touch' and not is_here then return ABSENT end
+    if step.verb == 'renew' and device and device.left then return ABSENT end
+    return be_here(person, step, not is_here)
+end
+
+local reply, wanted = {}, ''
+for at = 13, #ARGV, STEP do
+    local step = {
+        verb = ARGV[at], user_id = ARGV[at + 1], device_id = ARGV[at + 2], sequence = ARGV[at + 3],
+        is_away = ARGV[at + 4] == '1', role = tonumber(ARGV[at + 5]), name = ARGV[at + 6], seat = ARGV[at + 7],
+        activity = ARGV[at + 8], packed = ARGV[at + 9], key = ARGV[at + 10], is_shared = ARGV[at + 11] == '1',
+        holder = ARGV[at + 12],
+    }
+    local person = load_person(step.user_id)
+    local outcome = apply(person, step)
+    if outcome == TAKEN then
+        local cause = step.verb == 'leave' and tonumber(ARGV[at + 14]) or VANISHED
+        settle(step.user_id, person, cause, tonumber(ARGV[at + 13]))
+        if ARGV[12] == '1' and person.shown ~= '' then
+            local device = speaker(person)
+            wanted = presence(step.user_id, person, device and activity_of(device) or '')
+        end
+    end
+    table.insert(reply, outcome)
+    table.insert(reply, person.came)
+end
+return {finish(), wanted, facts, reply}

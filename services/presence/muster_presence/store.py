@@ -1,0 +1,126 @@
+"""What presence needs of its index, and what it tells the ledger."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from muster_presence.model import Cause, Outcome, Role, ScopeId, State, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A fact for the ledger: someone came, or went after having been here; times in milliseconds.
+
+    `leave_ms` is None while it lasts. After a loss of the index the same coming may be told again, with
+    the same `enter_ms` for whoever held a stream.
+    """
+
+    user_id: str
+    display_name: str
+    role: Role
+    enter_ms: int
+    last_activity_ms: int
+    leave_ms: int | None = None
+    cause: Cause | None = None
+
+
+class Ledger(Protocol):
+    """Where intervals become durable. What it is told it keeps or loses by itself: nobody waits for it."""
+
+    def note(self, scope: ScopeId, intervals: Sequence[Interval], /) -> None:
+        """Take facts of one scope in the order in which they happened."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of steps: outcomes and, while here, since when the person is, in order of the steps.
+
+    `presence` is the contract's message after the last step, empty when it was not asked for or the
+    person is not here.
+    """
+
+    outcomes: Sequence[Outcome]
+    enter_ms: Sequence[int]
+    presence: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PeoplePage:
+    """People as the contract's messages, each with its number in the order of coming.
+
+    `next_after` is where to go on, 0 at the end: a page may be short of people and not the last one.
+    """
+
+    seq: int
+    people: Sequence[tuple[int, bytes]]
+    next_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many people and devices have a role, a state and an activity, by its kind and target."""
+
+    role: Role
+    state: State
+    kind: str
+    target_id: str
+    people: int
+    devices: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tallies:
+    """All tallies of a scope; `version` grows with each change."""
+
+    version: int
+    tallies: Sequence[Tally]
+
+
+class PresenceIndex(Protocol):
+    """Who is in which scope now. It may be lost at any time, and fills again with what clients do.
+
+    All methods raise MusterError UNAVAILABLE while it is away. Reads return None for a scope in which
+    nobody was for a day.
+    """
+
+    async def change(
+        self, steps: Mapping[ScopeId, Sequence[Step]], /, *, wants_presence: bool = False
+    ) -> Mapping[ScopeId, Taken]:
+        """Take steps of several scopes, in order within each, in one round trip.
+
+        A scope is left out when its steps could not be taken.
+        """
+        ...
+
+    async def sweep(self, *, most_scopes: int) -> bool:
+        """Let go of what has run out, wherever that is; False when there may be more."""
+        ...
+
+    async def people(
+        self,
+        scope: ScopeId,
+        /,
+        *,
+        after: int = 0,
+        limit: int,
+        with_staff: bool,
+        kind: str = "",
+        target_id: str = "",
+    ) -> PeoplePage | None:
+        """Return who is here, in order of coming, with any activity or with one of a kind or target."""
+        ...
+
+    async def named(
+        self, scope: ScopeId, user_ids: Sequence[str], /, *, with_staff: bool
+    ) -> Sequence[bytes] | None:
+        """Return presences in the order of the ids, empty for who is not here or not to be seen."""
+        ...
+
+    async def tallies(self, scope: ScopeId, /) -> Tallies | None:
+        """Return what counts are made of."""
+        ...
+
+    async def places(self, organization_id: str, user_id: str, device_id: str, /) -> Sequence[ScopeId]:
+        """Return where a device may be; it may have left or vanished there."""
+        ...

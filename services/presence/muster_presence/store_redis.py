@@ -1,0 +1,224 @@
+"""Presence in Redis: each scope is changed by scripts alone, which also write and publish its events."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from muster_kit.clock import Clock
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
+
+from muster_presence.model import Cause, Outcome, Role, ScopeId, State, Step, Timing, Verb
+from muster_presence.redis_scripts import Argument, Script, answer, has_failed, require, run, run_all
+from muster_presence.scope_keys import KEEP_MS, SCHEMA, ScopeCommands
+from muster_presence.store import Interval, PeoplePage, Taken, Tallies, Tally
+
+NoteIntervals: TypeAlias = Callable[[ScopeId, Sequence[Interval]], None]
+
+_SCOPES: Final = f"muster:{SCHEMA}:scopes"
+"""Scopes by when something in them runs out at the latest: what a sweep goes by."""
+
+_MOST_PLACES: Final = 64
+_CLAIM_MS: Final = 5_000
+"""Whoever begins to sweep a scope and crashes leaves it to others after so long."""
+
+_PEOPLE_A_SWEEP: Final = 200
+_PEOPLE_A_LOOK: Final = 500
+"""A script does nothing else while it runs: it looks at so many people at most."""
+
+_NO_ACTIVITY: Final[tuple[Argument, ...]] = ("-", b"", b"", 0)
+_SAME_ACTIVITY: Final[tuple[Argument, ...]] = ("=", b"", b"", 0)
+
+
+class RedisPresence:
+    """The PresenceIndex. What happens in a scope is told by the channels of its two rooms."""
+
+    def __init__(
+        self, redis: Redis, clock: Clock, timing: Timing, *, note: NoteIntervals | None = None
+    ) -> None:
+        """`note` is told who came and went, by whichever process noticed."""
+        self._redis = redis
+        self._note = note
+        self._timing = timing
+        self._commands = ScopeCommands(clock, timing)
+        names = ("change", "sweep", "people", "named", "counts")
+        self._change, self._sweep, self._people, self._named, self._counts = map(Script, names)
+
+    async def change(
+        self,
+        steps: Mapping[ScopeId, Sequence[Step]],
+        *,
+        wants_presence: bool = False,
+        has_places: bool = True,
+    ) -> Mapping[ScopeId, Taken]:
+        """Take steps of several scopes in one round trip.
+
+        Without `has_places` nobody will ask where their devices are.
+        """
+        now_ms = self._commands.now_ms()
+        commands = [
+            self._commands.make(self._change, scope, int(wants_presence), *_arguments(each), now_ms=now_ms)
+            for scope, each in steps.items()
+        ]
+        due_ms = {
+            scope.key: now_ms + min(self._lasts_ms(step.verb) for step in each)
+            for scope, each in steps.items()
+        }
+
+        def register(pipeline: Pipeline) -> None:
+            # After the steps, so that a sweep in between does not take the scope off for good.
+            pipeline.zadd(_SCOPES, due_ms, lt=True)
+            for scope, each in steps.items() if has_places else ():
+                for step in each:
+                    _remember(pipeline, scope, step, now_ms)
+
+        replies = await run_all(self._redis, commands, follow=register)
+        taken = {}
+        for scope, command, reply in zip(steps, commands, replies, strict=True):
+            _, presence, facts, outcomes = require(command, reply)
+            self._tell(scope, facts)
+            taken[scope] = Taken([Outcome(each) for each in outcomes[::2]], outcomes[1::2], presence)
+        return taken
+
+    async def sweep(self, *, most_scopes: int) -> bool:
+        """Let go of what has run out, wherever that is; False when there may be more."""
+        now_ms = self._commands.now_ms()
+        found: list[bytes] = await answer(
+            self._redis.zrangebyscore(_SCOPES, "-inf", now_ms, start=0, num=most_scopes)
+        )
+        if not found:
+            return True
+        await answer(self._redis.zadd(_SCOPES, dict.fromkeys(found, now_ms + _CLAIM_MS), xx=True))
+        scopes = [ScopeId.of_key(key.decode()) for key in found]
+        due = await self._sweep_all(scopes, now_ms)
+        if empty := [scope for scope in scopes if not due[scope]]:
+            await answer(self._redis.zrem(_SCOPES, *(scope.key for scope in empty)))
+            # Whoever came before it was removed is found now; who comes later registers after us.
+            due |= await self._sweep_all(empty, now_ms)
+        if again := {scope.key: at for scope, at in due.items() if at}:
+            await answer(self._redis.zadd(_SCOPES, again, lt=True))
+        return len(found) < most_scopes and all(not at or at > now_ms for at in due.values())
+
+    async def people(
+        self,
+        scope: ScopeId,
+        *,
+        after: int = 0,
+        limit: int,
+        with_staff: bool,
+        kind: str = "",
+        target_id: str = "",
+    ) -> PeoplePage | None:
+        """Return who is here, in order of coming."""
+        wanted = (after, limit, _PEOPLE_A_LOOK, int(with_staff), kind, target_id)
+        exists, seq, next_after, *flat = await run(
+            self._redis, self._commands.make(self._people, scope, *wanted)
+        )
+        people = list(zip(flat[1::2], flat[::2], strict=True))
+        return PeoplePage(seq, people, next_after) if exists else None
+
+    async def named(
+        self, scope: ScopeId, user_ids: Sequence[str], *, with_staff: bool
+    ) -> Sequence[bytes] | None:
+        """Return presences in the order of the ids, empty for who is not here or not to be seen."""
+        command = self._commands.make(self._named, scope, int(with_staff), *user_ids)
+        exists, *presences = await run(self._redis, command)
+        return presences if exists else None
+
+    async def tallies(self, scope: ScopeId) -> Tallies | None:
+        """Return what counts are made of."""
+        exists, version, *flat = await run(self._redis, self._commands.make(self._counts, scope))
+        counted = {field: int(count) for field, count in zip(flat[::2], flat[1::2], strict=True)}
+        tallies = [
+            _tally(field[1:], count, counted.get(b"d" + field[1:], 0))
+            for field, count in counted.items()
+            if field.startswith(b"p")
+        ]
+        return Tallies(version, tallies) if exists else None
+
+    async def places(self, organization_id: str, user_id: str, device_id: str) -> Sequence[ScopeId]:
+        """Return where a device may be; it may have left or vanished there."""
+        found: list[bytes] = await answer(self._redis.zrange(_places(organization_id, user_id), 0, -1))
+        named = (place.decode().partition("\0") for place in found)
+        return [ScopeId.of_key(key) for device, _, key in named if device == device_id]
+
+    async def _sweep_all(self, scopes: Sequence[ScopeId], now_ms: int) -> dict[ScopeId, int]:
+        commands = [
+            self._commands.make(self._sweep, scope, _PEOPLE_A_SWEEP, now_ms=now_ms) for scope in scopes
+        ]
+        due = {}
+        for scope, command, reply in zip(scopes, commands, await run_all(self._redis, commands), strict=True):
+            if has_failed(command, reply):
+                # The others are swept all the same.
+                due[scope] = now_ms + _CLAIM_MS
+                continue
+            due[scope], facts = reply
+            self._tell(scope, facts)
+        return due
+
+    def _lasts_ms(self, verb: Verb) -> int:
+        timing = self._timing
+        match verb:
+            case Verb.BEAT | Verb.TOUCH:
+                return timing.stale_after_ms
+            case Verb.HOLD | Verb.RENEW:
+                return timing.stream_lease_ms + timing.return_grace_ms
+            case Verb.CLOSE:
+                return timing.return_grace_ms
+            case Verb.LEAVE:
+                return timing.memory_ms
+
+    def _tell(self, scope: ScopeId, facts: Sequence[Sequence[Any]]) -> None:
+        if self._note is not None and facts:
+            self._note(scope, [_interval(fact) for fact in facts])
+
+
+def _arguments(steps: Sequence[Step]) -> list[Argument]:
+    flat: list[Argument] = []
+    for step in steps:
+        profile = step.profile
+        flat += (step.verb.value, step.user_id, step.device_id, f"{step.sequence:020}", int(step.is_away))
+        flat += (profile.role.value, profile.display_name, profile.participant_id) if profile else (0, "", "")
+        flat += _activity(step)
+        flat += (step.holder, step.enter_ms, step.cause.value)
+    return flat
+
+
+def _activity(step: Step) -> tuple[Argument, ...]:
+    if step.keeps_activity:
+        return _SAME_ACTIVITY
+    activity = step.activity
+    if activity is None:
+        return _NO_ACTIVITY
+    return ("+", activity.packed, activity.key, int(activity.is_shared))
+
+
+def _places(organization_id: str, user_id: str) -> str:
+    return f"muster:{SCHEMA}:places:{{{len(organization_id)}:{organization_id}:{user_id}}}"
+
+
+def _remember(pipeline: Pipeline, scope: ScopeId, step: Step, now_ms: int) -> None:
+    key, place = _places(scope.organization_id, step.user_id), f"{step.device_id}\0{scope.key}"
+    if step.verb is Verb.LEAVE:
+        pipeline.zrem(key, place)
+    elif step.verb in (Verb.BEAT, Verb.HOLD):
+        pipeline.zadd(key, {place: now_ms})
+        pipeline.zremrangebyrank(key, 0, -1 - _MOST_PLACES)
+        pipeline.pexpire(key, KEEP_MS)
+
+
+def _interval(fact: Sequence[Any]) -> Interval:
+    user_id, name, role, enter_ms, leave_ms, cause, last_activity_ms = fact
+    return Interval(
+        user_id.decode(),
+        name.decode(),
+        Role(role),
+        enter_ms,
+        last_activity_ms,
+        leave_ms or None,
+        Cause(cause) if cause else None,
+    )
+
+
+def _tally(combination: bytes, people: int, devices: int) -> Tally:
+    kind, _, target_id = combination[2:].decode().partition("\0")
+    return Tally(Role(combination[0]), State(combination[1]), kind, target_id, people, devices)
