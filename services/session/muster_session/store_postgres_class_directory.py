@@ -4,7 +4,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from muster_kit.db import Database
-from sqlalchemy import ColumnElement, Executable, Row, String, and_, func, literal, or_, select, true, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Row,
+    Select,
+    String,
+    and_,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 
 from muster_session.model_classes import ClassMember, MemberRole, RosterEntry, SchoolClass
@@ -75,28 +88,10 @@ class PostgresClassDirectory:
         limit: int,
     ) -> tuple[Sequence[RosterEntry], int]:
         """Return students by name, and how many there are."""
-        member = CLASS_MEMBER.c
-        first = func.min(member.sort_name)
-        in_order = (member.sort_name, member.class_id)
-        expected = and_(
-            member.organization_id == organization_id,
-            member.class_id == func.any(literal(list(class_ids), ARRAY(String))),
-            member.role == MemberRole.STUDENT.value,
-        )
-        listed = (
-            select(
-                member.user_id,
-                first.label("sort_name"),
-                func.array_agg(aggregate_order_by(member.display_name, *in_order)).label("display_names"),
-                func.array_agg(aggregate_order_by(member.class_id, *in_order)).label("class_ids"),
-            )
-            .where(expected, member.user_id.in_(user_ids) if user_ids else true())
-            .group_by(member.user_id)
-            .having(_is_behind(after, first, member.user_id))
-            .order_by(first, member.user_id)
-            .limit(limit)
-        )
-        counted = select(func.count(member.user_id.distinct())).where(expected)
+        expected = _is_student_of(organization_id, class_ids)
+        listed = _roster(expected, user_ids, after=after, limit=limit)
+        people = select(CLASS_MEMBER.c.user_id).where(expected).distinct().subquery()
+        counted = select(func.count()).select_from(people)
         async with self._database.transaction(organization_id) as transaction:
             rows = (await transaction.connection.execute(listed)).all()
             student_count = (await transaction.connection.execute(counted)).scalar_one()
@@ -105,6 +100,46 @@ class PostgresClassDirectory:
     async def _rows(self, organization_id: str, query: Executable) -> Sequence[Row[Any]]:
         async with self._database.transaction(organization_id) as transaction:
             return (await transaction.connection.execute(query)).all()
+
+
+def _is_student_of(organization_id: str, class_ids: Sequence[str]) -> ColumnElement[bool]:
+    member = CLASS_MEMBER.c
+    return and_(
+        member.organization_id == organization_id,
+        member.class_id == func.any(literal(list(class_ids), ARRAY(String))),
+        member.role == MemberRole.STUDENT.value,
+    )
+
+
+def _roster(
+    expected: ColumnElement[bool], user_ids: Sequence[str], *, after: Place | None, limit: int
+) -> Select[Any]:
+    """Return a query for a page of students, with their names and classes in the order of the names."""
+    member = CLASS_MEMBER.c
+    first = func.min(member.sort_name)
+    # The page first: names and classes are put together for those on it alone.
+    page = (
+        select(member.user_id, first.label("sort_name"))
+        .where(expected, member.user_id.in_(user_ids) if user_ids else true())
+        .group_by(member.user_id)
+        .having(_is_behind(after, first, member.user_id))
+        .order_by(first, member.user_id)
+        .limit(limit)
+        .subquery()
+    )
+    in_order = (member.sort_name, member.class_id)
+    return (
+        select(
+            page.c.user_id,
+            page.c.sort_name,
+            func.array_agg(aggregate_order_by(member.display_name, *in_order)).label("display_names"),
+            func.array_agg(aggregate_order_by(member.class_id, *in_order)).label("class_ids"),
+        )
+        .join(CLASS_MEMBER, member.user_id == page.c.user_id)
+        .where(expected)
+        .group_by(page.c.user_id, page.c.sort_name)
+        .order_by(page.c.sort_name, page.c.user_id)
+    )
 
 
 def _conditions(wanted: ClassFilter) -> list[ColumnElement[bool]]:
