@@ -27,9 +27,14 @@ async def _locked(scoring: Scoring, *games: Game) -> AsyncIterator[None]:
     connection = await asyncpg.connect(scoring.urls.admin_url)
     try:
         async with connection.transaction():
+            session_ids = [game.session_id for game in games]
             await connection.execute(
-                "SELECT FROM scoring.session WHERE session_id = ANY ($1) FOR NO KEY UPDATE",
-                [game.session_id for game in games],
+                "SELECT pg_advisory_xact_lock(hashtextextended('scoring.session/' || id, 0)) "
+                "FROM unnest($1::text[]) AS id",
+                session_ids,
+            )
+            await connection.execute(
+                "SELECT FROM scoring.session WHERE session_id = ANY ($1) FOR NO KEY UPDATE", session_ids
             )
             yield
     finally:

@@ -2,6 +2,10 @@
 
 from typing import Final
 
+# Batches of answers pass over a session whose lock somebody has alone; see `submit_responses`.
+KEEP_SESSION: Final = (
+    "SELECT pg_advisory_xact_lock(hashtextextended('scoring.session/' || CAST(:session_id AS text), 0))"
+)
 LOCK_SESSION: Final = "SELECT * FROM scoring.session WHERE session_id = :session_id FOR NO KEY UPDATE"
 
 # For statements about all answers of a round or session. A planner that knows nothing of a table yet, as it

@@ -36,6 +36,7 @@ class PostgresLedger:
 
     async def lock_session(self, session_id: str) -> Session | None:
         """Take the session's lock and return it; None when the organization has none of that id."""
+        await self._execute(statements.KEEP_SESSION, session_id=session_id)
         row = await self._one_or_none(statements.LOCK_SESSION, session_id=session_id)
         return None if row is None else session_of(row)
 

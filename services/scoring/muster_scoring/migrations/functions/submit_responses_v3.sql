@@ -5,7 +5,7 @@
 --   1 accepted   2 already answered (`stored` has the answer that counts)
 --   3 the round is not, or no longer, what the grade was made from
 --   4 the seat's ticket was withdrawn; for drafts and services: the seat is hidden, who had it was sent away
---   6 somebody has the session locked, and `in_wait` is false: nothing was looked at, let alone done
+--   6 somebody keeps the session for long, and `in_wait` is false: nothing was looked at, let alone done
 -- `seq` orders the changes of a session. One call takes all numbers after `first_seq`, in the order of its
 -- inputs, those of the refused ones included; nobody else gets a number in between.
 -- The standing returned is the participant's after this answer, or the present one when it was refused.
@@ -30,28 +30,24 @@ SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE
-    locked text[];
+    ours text[];
 BEGIN
+    -- Whoever keeps a session long, as closing a round of many drafts does, has this lock of it alone, and
+    -- takes it before the row's. Batches share it: they wait for one another, which is short, and pass over
+    -- what is kept long. Who waits for it alone is not overtaken by those who would share it.
+    IF in_wait THEN
+        SELECT array_agg(session_id) INTO ours
+        FROM (SELECT DISTINCT session_id FROM unnest(in_entries) ORDER BY session_id) AS e
+        -- It returns nothing, which is not null.
+        WHERE pg_advisory_xact_lock_shared(hashtextextended('scoring.session/' || session_id, 0)) IS NOT NULL;
+    ELSE
+        SELECT array_agg(session_id) INTO ours
+        FROM (SELECT DISTINCT session_id FROM unnest(in_entries)) AS e
+        WHERE pg_try_advisory_xact_lock_shared(hashtextextended('scoring.session/' || session_id, 0));
+    END IF;
     -- The one mutex of a session: rounds are opened, paused, closed and cancelled under it too. What
     -- follows is a statement of its own, so it sees all that was committed before the lock was had.
-    IF in_wait THEN
-        SELECT array_agg(s.session_id) INTO locked
-        FROM (
-            SELECT session_id
-            FROM scoring.session
-            WHERE session_id IN (SELECT e.session_id FROM unnest(in_entries) AS e)
-            ORDER BY session_id
-            FOR NO KEY UPDATE
-        ) AS s;
-    ELSE
-        SELECT array_agg(s.session_id) INTO locked
-        FROM (
-            SELECT session_id
-            FROM scoring.session
-            WHERE session_id IN (SELECT e.session_id FROM unnest(in_entries) AS e)
-            FOR NO KEY UPDATE SKIP LOCKED
-        ) AS s;
-    END IF;
+    PERFORM FROM scoring.session WHERE session_id = ANY (ours) ORDER BY session_id FOR NO KEY UPDATE;
 
     RETURN QUERY
     WITH judged AS MATERIALIZED (
@@ -76,7 +72,7 @@ BEGIN
             coalesce(p.held_count, 0) AS held_before,
             d AS stored,
             CASE
-                WHEN s.session_id <> ALL (coalesce(locked, '{}')) THEN 6
+                WHEN s.session_id <> ALL (coalesce(ours, '{}')) THEN 6
                 -- The generation guards a ticket; a draft was saved while its ticket counted, and services
                 -- have none.
                 WHEN CASE
