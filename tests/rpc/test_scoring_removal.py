@@ -19,6 +19,7 @@ from muster_scoring.store_redis import RedisBoards
 from redis.asyncio import Redis
 
 from tests.conftest import TestStores
+from tests.rpc.asked import Asked
 from tests.rpc.house import reason_of
 from tests.rpc.notes import until
 from tests.rpc.scoring_fixtures import Scoring, open_scoring
@@ -59,7 +60,7 @@ async def left(game: Game, round_id: str) -> set[str]:
     return found
 
 
-async def board_keys(stores: TestStores, game: Game) -> list[bytes]:
+async def keys(stores: TestStores, game: Game) -> list[bytes]:
     async with Redis.from_url(stores.redis_url) as redis:
         return [key async for key in redis.scan_iter(f"muster:*{{{game.session_id}}}:*", count=1000)]
 
@@ -67,11 +68,13 @@ async def board_keys(stores: TestStores, game: Game) -> list[bytes]:
 async def test_nothing_is_left_anywhere(scoring: Scoring, stores: TestStores) -> None:
     game = scoring.game(base_points=10)
     round_id = await played(game)
+    asked = await Asked.by(game.player("ann"))
+    await asked.acknowledge(asked.stamp_now())
     assert await left(game, round_id) == set(TABLES)
-    assert await board_keys(stores, game)
+    assert await keys(stores, game)
     await delete(game)
     assert await left(game, round_id) == set()
-    assert await board_keys(stores, game) == []
+    assert await keys(stores, game) == []
 
 
 async def test_nothing_can_be_read_any_more_with_a_ticket_that_is_still_good(scoring: Scoring) -> None:
@@ -140,7 +143,7 @@ async def test_another_organizations_session_is_left_alone(scoring: Scoring, sto
     stranger.session_id = game.session_id
     await delete(stranger)
     assert await left(game, round_id) == set(TABLES)
-    assert await board_keys(stores, game)
+    assert await keys(stores, game)
     assert [entry.entry_id for entry in await game.board()] == ["ann", "ben"]
     # Nor is a service listened to that may act for one organization, and names another.
     request = rpc.DeleteSessionRequest(organization_id=game.organization, session_id=game.session_id)
@@ -207,10 +210,10 @@ async def test_while_the_index_is_away_the_request_fails_and_its_repetition_does
     assert await reason_of(deaf) is Reason.UNAVAILABLE
     assert await left(game, round_id) == set()
     # It is in the index still, but soon nobody is shown it.
-    assert await board_keys(stores, game)
+    assert await keys(stores, game)
     await until(lambda: _is(game.board, []))
     await delete(game, request_id=asked)
-    assert await board_keys(stores, game) == []
+    assert await keys(stores, game) == []
 
 
 async def _ended(call: Any) -> None:
@@ -271,7 +274,7 @@ async def test_a_board_that_another_process_loads_meanwhile_goes_again(
         await mender.mend(game.session_id)
         assert await index.held([game.session_id]) == [None]
         await mender.close()
-    assert await board_keys(stores, game) == []
+    assert await keys(stores, game) == []
 
 
 async def test_who_watches_after_it_sees_the_new_board_alone(scoring: Scoring) -> None:

@@ -118,7 +118,7 @@ class ScoringApp:
             drafts=self._drafts,
             deliveries=self._deliveries,
             results=Results(results, rounds, doors),
-            removal=Removal(requests, session_boards, rounds, self._sessions, bind=bind),
+            removal=Removal(requests, session_boards, rounds, self._sessions, self._deliveries, bind=bind),
             watches=self._watches,
             clock=self._clock,
         )

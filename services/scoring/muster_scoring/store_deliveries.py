@@ -21,3 +21,7 @@ class RoundTrips(Protocol):
         Raises UNAVAILABLE while the store behind it is away.
         """
         ...
+
+    async def remove(self, session_id: str) -> None:
+        """Remove those of a session. Raises UNAVAILABLE."""
+        ...

@@ -1,7 +1,7 @@
 """Least round trips in Redis: one sorted set for each session."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -32,17 +32,29 @@ class RedisRoundTrips:
             trips[seat.participant_id] = min(new, trips.get(seat.participant_id, new))
         pipeline = self._redis.pipeline(transaction=False)
         for session_id, trips in noted.items():
-            key = f"muster:{{{session_id}}}:round_trips"
+            key = _key(session_id)
             pipeline.zadd(key, trips, lt=True)
             pipeline.zmscore(key, list(trips))
             pipeline.pexpire(key, _KEEP)
-        try:
-            replies: list[Any] = await pipeline.execute()
-        except (RedisError, OSError) as error:
-            raise MusterError(Reason.UNAVAILABLE, retry_after=_RETRY_AFTER, detail=repr(error)) from error
+        replies = await _answer(pipeline.execute())
         least = {
             SeatKey(session_id, participant_id): score * _MICROSECOND
             for (session_id, trips), scores in zip(noted.items(), replies[1::3], strict=True)
             for participant_id, score in zip(trips, scores, strict=True)
         }
         return [least[seat] for seat, _ in samples]
+
+    async def remove(self, session_id: str) -> None:
+        """Remove those of a session."""
+        await _answer(self._redis.unlink(_key(session_id)))
+
+
+def _key(session_id: str) -> str:
+    return f"muster:{{{session_id}}}:round_trips"
+
+
+async def _answer(reply: Awaitable[Any]) -> Any:
+    try:
+        return await reply
+    except (RedisError, OSError) as error:
+        raise MusterError(Reason.UNAVAILABLE, retry_after=_RETRY_AFTER, detail=repr(error)) from error

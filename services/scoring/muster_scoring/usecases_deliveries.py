@@ -95,6 +95,10 @@ class Deliveries:
         credit = _within(trip, min(left, self._bounds.network_credit))
         return Timing(left - credit, delay, credit)
 
+    async def forget(self, session_id: str) -> None:
+        """Remove what is kept of a session's seats for all workers. Raises UNAVAILABLE."""
+        await self._trips.remove(session_id)
+
     async def close(self) -> None:
         """Refuse what comes now, and finish what is here."""
         await self._group.close()

@@ -9,6 +9,7 @@ from muster_scoring.round_cache import RoundCache
 from muster_scoring.session_boards import SessionBoards
 from muster_scoring.session_cache import SessionCache
 from muster_scoring.store import Ledger
+from muster_scoring.usecases_deliveries import Deliveries
 from muster_scoring.usecases_rounds import Order, Requests
 
 
@@ -26,6 +27,7 @@ class Removal:
         boards: SessionBoards,
         rounds: RoundCache,
         sessions: SessionCache,
+        deliveries: Deliveries,
         *,
         bind: Callable[[Transaction], Ledger],
     ) -> None:
@@ -34,6 +36,7 @@ class Removal:
         self._boards = boards
         self._rounds = rounds
         self._sessions = sessions
+        self._deliveries = deliveries
         self._bind = bind
 
     async def delete(self, order: Order, session_id: str, encode: Callable[[None], Message]) -> bytes:
@@ -52,4 +55,5 @@ class Removal:
         self._sessions.forget(order.organization_id, session_id)
         # Also for a repeated request: whoever answered the first may not have come this far.
         await self._boards.remove(session_id)
+        await self._deliveries.forget(session_id)
         return reply
