@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import code_pb2, error_details_pb2, status_pb2
-from muster.presence.v1 import presence_service_pb2
-from muster.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
 from muster.scoring.v1 import answer_pb2, board_pb2, board_service_pb2
 from muster.session.v1 import block_service_pb2, class_pb2, class_service_pb2, session_service_pb2
 from muster.session.v1.class_service_pb2_grpc import ClassServiceStub
@@ -189,9 +187,7 @@ async def too_large(stage: Stage) -> Failure:
 
 
 async def unimplemented(stage: Stage) -> Failure:
-    stub = PresenceServiceStub(stage.client.channel)
-    request = presence_service_pb2.HeartbeatRequest(device_id="phone")
-    return await failure_of(stub.Heartbeat(request, metadata=stage.user()))
+    return await failure_of(stage.send("/muster.session.v1.SessionService/Dream", b"", stage.user()))
 
 
 @dataclass(frozen=True, slots=True)
