@@ -13,6 +13,7 @@ from advice import ADVICE
 from muster.session.v1 import session_service_pb2
 from muster_kit.errors import CATALOG, Reason
 from muster_kit.settings import Settings
+from muster_presence.settings import PresenceServiceSettings
 from muster_scoring.settings import ScoringServiceSettings
 from muster_session.model import MOVES, Verb
 from muster_session.settings import SessionServiceSettings
@@ -23,6 +24,7 @@ PROTOS: Final = DOCS.parent / "protos"
 _SETTINGS: Final = {
     "MUSTER_": Settings,
     "MUSTER_SESSION_": SessionServiceSettings,
+    "MUSTER_PRESENCE_": PresenceServiceSettings,
     "MUSTER_SCORING_": ScoringServiceSettings,
 }
 

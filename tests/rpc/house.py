@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 import pytest
+from muster.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
 from muster.scoring.v1.board_service_pb2_grpc import BoardServiceStub
 from muster.scoring.v1.round_service_pb2_grpc import RoundServiceStub
 from muster.session.v1.block_service_pb2_grpc import BlockServiceStub
@@ -35,12 +36,12 @@ from tests.rpc.scoring_gate import ScoringGate
 Metadata = tuple[tuple[str, str], ...]
 
 SECRET = "a secret of the tests that is long enough"
-SERVICES = ("session", "scoring")
+SERVICES = ("session", "scoring", "presence")
 
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """A running server with session and scoring; `gate` stands between the two."""
+    """A running server with session, scoring and presence; `gate` stands between the first two."""
 
     settings: Settings
     urls: DatabaseUrls
@@ -52,6 +53,7 @@ class House:
     classes: Any
     rounds: Any
     boards: Any
+    presence: Any
     apps: dict[str, ServiceApp]
 
     def user(
@@ -155,6 +157,7 @@ async def house_over(
                 classes=ClassServiceStub(channel),
                 rounds=RoundServiceStub(channel),
                 boards=BoardServiceStub(channel),
+                presence=PresenceServiceStub(channel),
                 apps=apps,
             )
 

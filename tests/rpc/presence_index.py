@@ -17,9 +17,12 @@ TIMING = Timing()
 
 
 class TurnedClock:
-    """A clock that only moves when it is told to; each begins a year after the last one."""
+    """A clock that only moves when it is told to; each begins a year after the last one.
 
-    _next = datetime(2026, 1, 1, tzinfo=UTC)
+    All are far ahead of those of services, which sweep what is past.
+    """
+
+    _next = datetime(2101, 1, 1, tzinfo=UTC)
 
     def __init__(self) -> None:
         self.time = TurnedClock._next

@@ -1,49 +1,113 @@
 """Composition root of the presence service."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
+import structlog
+from google.protobuf.descriptor import FileDescriptor
 from muster.presence.v1 import attendance_service_pb2, friend_service_pb2, presence_service_pb2
-from muster_kit.clock import SystemClock
+from muster_kit.clock import CalibratedClock
+from muster_kit.errors import MusterError
+from muster_kit.rpc.auth import Authenticator
 from muster_kit.rpc.policy import Policy
+from muster_kit.rpc.revocations import Revocations
 from muster_kit.rpc.service import Service
 from muster_kit.settings import Settings
+from muster_kit.streams.background import Background
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from muster_presence.policy import POLICY
+from muster_presence.redis_scripts import answer
 from muster_presence.servicer import AttendanceServicer, FriendServicer, PresenceServicer
+from muster_presence.settings import PresenceServiceSettings
+from muster_presence.store_redis import RedisPresence
+from muster_presence.sweeper import keep_sweeping
+from muster_presence.tickets import TicketReader
+from muster_presence.usecases_access import Doors
+from muster_presence.usecases_beats import Beats
+from muster_presence.usecases_reads import Reads
+
+_CALIBRATE_EVERY: Final = timedelta(minutes=1)
+
+# Nobody waits for a Redis that does not answer.
+_INDEX_SECONDS: Final = 1.0
+
+_log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
 class PresenceApp:
-    """The presence service; it has no stores yet, so there is nothing to open and it is always ready."""
+    """The service, composed; see `muster_kit.app.ServiceApp`."""
 
-    services: Sequence[Service]
-    policy: Policy
+    def __init__(self, settings: Settings, service_settings: PresenceServiceSettings) -> None:
+        self._redis = Redis.from_url(settings.redis_url)
+        self._index_redis = Redis.from_url(
+            settings.redis_url,
+            socket_timeout=_INDEX_SECONDS,
+            socket_connect_timeout=_INDEX_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._background = Background()
+        # All processes go by one clock, which is not asked by the scripts themselves: tests turn it.
+        self._clock = CalibratedClock(self._redis_time)
+        self._authenticator = Authenticator.from_settings(settings)
+        self._revocations = Revocations(self._redis, ticket_lifetime=settings.ticket_lifetime)
+        self._index = RedisPresence(self._index_redis, self._clock, service_settings.timing)
+        doors = Doors(TicketReader(self._authenticator, self._revocations))
+        self._beats = Beats(self._index, doors)
+        servicer = PresenceServicer(self._beats, Reads(self._index, doors), service_settings, self._clock)
+        self.services: Sequence[Service] = (
+            _service(presence_service_pb2.DESCRIPTOR, "PresenceService", servicer),
+            _service(friend_service_pb2.DESCRIPTOR, "FriendService", FriendServicer()),
+            _service(attendance_service_pb2.DESCRIPTOR, "AttendanceService", AttendanceServicer()),
+        )
+        self.policy: Policy = POLICY
+        self._exits = AsyncExitStack()
+        self._is_serving = False
 
     async def start(self) -> None:
-        """Nothing is to be opened."""
+        """Learn the common time, read the keys of tickets, and begin to sweep."""
+        self._exits.push_async_callback(self._redis.aclose)
+        self._exits.push_async_callback(self._index_redis.aclose)
+        await self._authenticator.start()
+        try:
+            await self._clock.calibrate()
+        except MusterError as error:
+            # The machine's clock has to do until Redis is back.
+            _log.warning("clock_not_calibrated", error=str(error))
+        self._exits.push_async_callback(self._background.close)
+        # The first to end: what it has is answered with everything else still there.
+        self._exits.push_async_callback(self._beats.close)
+        self._background.spawn(self._clock.keep(_CALIBRATE_EVERY), name="keep_clock")
+        self._background.spawn(self._revocations.run(), name="hear_revocations")
+        self._background.spawn(keep_sweeping(self._index), name="sweep")
+        self._is_serving = True
 
     async def drain(self) -> None:
-        """No stream is open."""
+        """Beats are taken as long as they come."""
+        self._is_serving = False
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Finish what was begun and close the connections."""
+        self._is_serving = False
+        await self._exits.aclose()
 
     def ready(self) -> bool:
-        """Without stores, nothing can be away."""
-        return True
+        """Whether calls are served; the host looks after the stores itself."""
+        return self._is_serving
+
+    async def _redis_time(self) -> datetime:
+        seconds, microseconds = await answer(self._index_redis.time())
+        return datetime.fromtimestamp(seconds, UTC) + timedelta(microseconds=microseconds)
 
 
-def build(settings: Settings) -> PresenceApp:  # noqa: ARG001 - nothing of it can be set yet
-    """Compose the service; opens nothing."""
-    presence = presence_service_pb2.DESCRIPTOR.services_by_name["PresenceService"]
-    friends = friend_service_pb2.DESCRIPTOR.services_by_name["FriendService"]
-    attendance = attendance_service_pb2.DESCRIPTOR.services_by_name["AttendanceService"]
-    return PresenceApp(
-        (
-            Service(presence, PresenceServicer(SystemClock())),
-            Service(friends, FriendServicer()),
-            Service(attendance, AttendanceServicer()),
-        ),
-        POLICY,
-    )
+def build(settings: Settings, service_settings: PresenceServiceSettings | None = None) -> PresenceApp:
+    """Compose the service; opens nothing. Its own settings come from the environment unless given."""
+    return PresenceApp(settings, service_settings or PresenceServiceSettings())
+
+
+def _service(file: FileDescriptor, name: str, servicer: object) -> Service:
+    return Service(file.services_by_name[name], servicer)

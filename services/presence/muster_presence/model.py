@@ -122,7 +122,8 @@ class Step:
 
     `sequence` 0 is for the order of arrival. Without a `profile` it is as before. `keeps_activity` leaves
     what the device does as it was; else no `activity` is nothing in particular. `holder` is the process
-    of a stream, and `enter_ms` since when it knows the person to be here, 0 for not at all.
+    of a stream, and `enter_ms` since when it knows the person to be here, 0 for not at all. One `of_service`
+    is of a device that nobody but a service knows.
     """
 
     verb: Verb
@@ -136,6 +137,7 @@ class Step:
     holder: str = ""
     enter_ms: int = 0
     cause: Cause = Cause.LEFT
+    of_service: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,28 +1,115 @@
-"""The presence contract as served today: Probe; every other method answers UNIMPLEMENTED."""
+"""The calls of presence, from contract to use case and back; what is not built yet answers UNIMPLEMENTED."""
 
 import time
 from datetime import timedelta
 
-from muster.presence.v1 import presence_service_pb2 as contract
+from muster.presence.v1 import presence_pb2
+from muster.presence.v1 import presence_service_pb2 as pb
 from muster.stream.v1.probe_pb2 import ProbeTimes
 from muster_kit.clock import Clock
+from muster_kit.errors import Reason
+from muster_kit.paging import LARGEST_BIGINT, Pages
 from muster_kit.rpc.call import Call
+
+from muster_presence import convert
+from muster_presence.model import ScopeKind
+from muster_presence.settings import PresenceServiceSettings
+from muster_presence.usecases_access import Place
+from muster_presence.usecases_beats import Beats, Said
+from muster_presence.usecases_reads import Reads, Wanted
 
 
 class PresenceServicer:
     """Serves `muster.presence.v1.PresenceService`."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, beats: Beats, reads: Reads, settings: PresenceServiceSettings, clock: Clock) -> None:
+        self._beats = beats
+        self._reads = reads
+        self._settings = settings
         self._clock = clock
 
-    async def Probe(self, request: contract.ProbeRequest, call: Call) -> contract.ProbeResponse:
+    async def Heartbeat(self, request: pb.HeartbeatRequest, call: Call) -> pb.HeartbeatResponse:
+        """Be here until the next beat is overdue."""
+        said = Said(
+            device_id=request.device_id,
+            is_away=request.away,
+            sequence=request.device_sequence,
+            activity=convert.activity_in(request),
+            keeps_activity=not request.HasField("activity"),
+        )
+        scopes = await self._beats.beat(call.caller, said, convert.entries(request.scopes))
+        now = self._clock.now()
+        return pb.HeartbeatResponse(lease=convert.lease(self._settings, scopes, now), server_time=now)
+
+    async def HeartbeatBatch(
+        self, request: pb.HeartbeatBatchRequest, call: Call
+    ) -> pb.HeartbeatBatchResponse:
+        """Take beats for many people at once."""
+        beats = [convert.user_beat(beat, index) for index, beat in enumerate(request.beats)]
+        refused = await self._beats.batch(
+            call.caller, request.organization_id, beats, sequence=request.device_sequence
+        )
+        return pb.HeartbeatBatchResponse(
+            accepted_count=len(beats) - len(refused),
+            refused=[_refused(index, reason) for index, reason in refused.items()],
+            next_beat_delay=self._settings.beat_interval,
+        )
+
+    async def SetActivity(self, request: pb.SetActivityRequest, call: Call) -> pb.SetActivityResponse:
+        """Say what the caller is doing."""
+        said = Said(
+            device_id=request.device_id,
+            is_away=request.away,
+            sequence=request.device_sequence,
+            activity=convert.activity_in(request),
+        )
+        packed = await self._beats.set_activity(call.caller, said, convert.place(request.scope))
+        return pb.SetActivityResponse(presence=presence_pb2.Presence.FromString(packed))
+
+    async def Leave(self, request: pb.LeaveRequest, call: Call) -> pb.LeaveResponse:
+        """Say goodbye."""
+        said = Said(device_id=request.device_id, sequence=request.device_sequence)
+        await self._beats.leave(call.caller, said, convert.places(request.scopes))
+        return pb.LeaveResponse()
+
+    async def GetPresence(self, request: pb.GetPresenceRequest, call: Call) -> pb.GetPresenceResponse:
+        """Read the presence of people."""
+        place = Place(ScopeKind.ORGANIZATION)
+        if request.HasField("scope"):
+            place = convert.place(request.scope)
+        sight, found = await self._reads.presences(call.caller, place, request.user_ids)
+        return pb.GetPresenceResponse(
+            presences=[
+                convert.presence(packed, user_id, sight.scope)
+                for user_id, packed in zip(request.user_ids, found, strict=True)
+            ]
+        )
+
+    async def ListActive(self, request: pb.ListActiveRequest, call: Call) -> pb.ListActiveResponse:
+        """List who is in a scope, in order of coming."""
+        wanted = _wanted(request)
+        pages = Pages("active", call.caller.organization_id, wanted, page_size=request.page_size)
+        after = pages.number(request.page_token, largest=LARGEST_BIGINT)
+        people = await self._reads.active(call.caller, wanted, after=after, limit=pages.limit)
+        shown = people[: pages.size]
+        return pb.ListActiveResponse(
+            people=[presence_pb2.Presence.FromString(packed) for _, packed in shown],
+            next_page_token=pages.token(shown[-1][0]) if len(people) > len(shown) else "",
+        )
+
+    async def CountActive(self, request: pb.CountActiveRequest, call: Call) -> pb.CountActiveResponse:
+        """Count who is in a scope."""
+        counted = await self._reads.counts(call.caller, _wanted(request))
+        return pb.CountActiveResponse(counts=convert.counts(counted))
+
+    async def Probe(self, request: pb.ProbeRequest, call: Call) -> pb.ProbeResponse:
         """Echo the client's clock and payload beside our own clock."""
         taken = timedelta(seconds=time.monotonic() - call.start_time)
         now = self._clock.now()
         times = ProbeTimes(receive_time=now - taken, transmit_time=now)
         if request.HasField("origin_time"):
             times.origin_time.CopyFrom(request.origin_time)
-        return contract.ProbeResponse(times=times, payload=request.payload, server_duration=taken)
+        return pb.ProbeResponse(times=times, payload=request.payload, server_duration=taken)
 
 
 class FriendServicer:
@@ -31,3 +118,16 @@ class FriendServicer:
 
 class AttendanceServicer:
     """Serves `muster.presence.v1.AttendanceService`, of which nothing is built."""
+
+
+def _wanted(request: pb.ListActiveRequest | pb.CountActiveRequest) -> Wanted:
+    return Wanted(
+        convert.place(request.scope),
+        request.include_staff,
+        request.activity_kind,
+        request.activity_target_id,
+    )
+
+
+def _refused(index: int, reason: Reason) -> pb.RefusedBeat:
+    return pb.RefusedBeat(index=index, reason=reason)

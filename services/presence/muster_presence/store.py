@@ -59,12 +59,11 @@ class PeoplePage:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many people and devices have a role, a state and an activity, by its kind and target."""
+    """How many people and devices have a role, a state and an activity: kind and target, None for none."""
 
     role: Role
     state: State
-    kind: str
-    target_id: str
+    activity: tuple[str, str] | None
     people: int
     devices: int
 

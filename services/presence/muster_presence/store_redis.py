@@ -18,6 +18,11 @@ _SCOPES: Final = f"muster:{SCHEMA}:scopes"
 """Scopes by when something in them runs out at the latest: what a sweep goes by."""
 
 _MOST_PLACES: Final = 64
+_GOES: Final = frozenset(
+    {(Verb.LEAVE, Outcome.TAKEN), (Verb.LEAVE, Outcome.ABSENT), (Verb.TOUCH, Outcome.ABSENT)}
+)
+"""After these a device is not there any more."""
+
 _CLAIM_MS: Final = 5_000
 """Whoever begins to sweep a scope and crashes leaves it to others after so long."""
 
@@ -48,12 +53,8 @@ class RedisPresence:
         steps: Mapping[ScopeId, Sequence[Step]],
         *,
         wants_presence: bool = False,
-        has_places: bool = True,
     ) -> Mapping[ScopeId, Taken]:
-        """Take steps of several scopes in one round trip.
-
-        Without `has_places` nobody will ask where their devices are.
-        """
+        """Take steps of several scopes, in order within each, in one round trip."""
         now_ms = self._commands.now_ms()
         commands = [
             self._commands.make(self._change, scope, int(wants_presence), *_arguments(each), now_ms=now_ms)
@@ -67,16 +68,17 @@ class RedisPresence:
         def register(pipeline: Pipeline) -> None:
             # After the steps, so that a sweep in between does not take the scope off for good.
             pipeline.zadd(_SCOPES, due_ms, lt=True)
-            for scope, each in steps.items() if has_places else ():
+            for scope, each in steps.items():
                 for step in each:
                     _remember(pipeline, scope, step, now_ms)
 
         replies = await run_all(self._redis, commands, follow=register)
-        taken = {}
+        taken: dict[ScopeId, Taken] = {}
         for scope, command, reply in zip(steps, commands, replies, strict=True):
             _, presence, facts, outcomes = require(command, reply)
             self._tell(scope, facts)
             taken[scope] = Taken([Outcome(each) for each in outcomes[::2]], outcomes[1::2], presence)
+        await self._forget_places(steps, taken)
         return taken
 
     async def sweep(self, *, most_scopes: int) -> bool:
@@ -155,6 +157,21 @@ class RedisPresence:
             self._tell(scope, facts)
         return due
 
+    async def _forget_places(
+        self, steps: Mapping[ScopeId, Sequence[Step]], taken: Mapping[ScopeId, Taken]
+    ) -> None:
+        gone = [
+            (_places(scope.organization_id, step.user_id), f"{step.device_id}\0{scope.key}")
+            for scope, each in steps.items()
+            for step, outcome in zip(each, taken[scope].outcomes, strict=True)
+            if (step.verb, outcome) in _GOES and not step.of_service
+        ]
+        if gone:
+            pipeline = self._redis.pipeline(transaction=False)
+            for key, place in gone:
+                pipeline.zrem(key, place)
+            await answer(pipeline.execute())
+
     def _lasts_ms(self, verb: Verb) -> int:
         timing = self._timing
         match verb:
@@ -197,11 +214,9 @@ def _places(organization_id: str, user_id: str) -> str:
 
 
 def _remember(pipeline: Pipeline, scope: ScopeId, step: Step, now_ms: int) -> None:
-    key, place = _places(scope.organization_id, step.user_id), f"{step.device_id}\0{scope.key}"
-    if step.verb is Verb.LEAVE:
-        pipeline.zrem(key, place)
-    elif step.verb in (Verb.BEAT, Verb.HOLD):
-        pipeline.zadd(key, {place: now_ms})
+    if step.verb in (Verb.BEAT, Verb.HOLD) and not step.of_service:
+        key = _places(scope.organization_id, step.user_id)
+        pipeline.zadd(key, {f"{step.device_id}\0{scope.key}": now_ms})
         pipeline.zremrangebyrank(key, 0, -1 - _MOST_PLACES)
         pipeline.pexpire(key, KEEP_MS)
 
@@ -220,5 +235,7 @@ def _interval(fact: Sequence[Any]) -> Interval:
 
 
 def _tally(combination: bytes, people: int, devices: int) -> Tally:
-    kind, _, target_id = combination[2:].decode().partition("\0")
-    return Tally(Role(combination[0]), State(combination[1]), kind, target_id, people, devices)
+    key = combination[2:].decode()
+    kind, _, target_id = key.partition("\0")
+    activity = (kind, target_id) if key else None
+    return Tally(Role(combination[0]), State(combination[1]), activity, people, devices)

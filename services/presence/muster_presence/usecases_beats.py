@@ -1,0 +1,172 @@
+"""What devices say: that they are here, what is done with them, and that they leave."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+from muster_kit.caller import Caller
+from muster_kit.db.group_commit import GroupCommit
+from muster_kit.errors import MusterError, Reason
+
+from muster_presence.model import Activity, Outcome, Profile, ScopeId, Step, Verb
+from muster_presence.store import PresenceIndex
+from muster_presence.usecases_access import Doors, Place, Presence, require_service_for, scope_of
+
+_BEATS_A_CALL: Final = 1000
+_MOST_WAITING: Final = 10_000
+"""So many beats wait for the index at most; more are refused, to come again later."""
+
+_Steps: TypeAlias = Sequence[tuple[ScopeId, Step]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a device says; `keeps_activity` leaves what it does as before."""
+
+    device_id: str
+    is_away: bool = False
+    sequence: int = 0
+    activity: Activity | None = None
+    keeps_activity: bool = False
+
+    def step(self, verb: Verb, caller: Caller, presence: Presence | None = None) -> Step:
+        """Return what that is in one scope; without a `presence` the caller is what they were there."""
+        return Step(
+            verb=verb,
+            user_id=caller.subject,
+            device_id=self.device_id,
+            sequence=self.sequence,
+            is_away=self.is_away,
+            profile=presence.profile if presence is not None else None,
+            activity=self.activity,
+            keeps_activity=self.keeps_activity,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserBeat:
+    """What a service says of one person's device; an empty `device_id` is one of the service itself."""
+
+    user_id: str
+    device_id: str
+    place: Place
+    profile: Profile
+    is_away: bool
+    activity: Activity | None
+    is_last: bool
+
+
+class Beats:
+    """Takes what devices say. Whatever comes while the index works is its next batch.
+
+    All of these raise UNAVAILABLE while the index is away, and RATE_LIMITED when too many beats wait.
+    """
+
+    def __init__(self, index: PresenceIndex, doors: Doors) -> None:
+        self._index = index
+        self._doors = doors
+        self._group: GroupCommit[_Steps, Sequence[Outcome]] = GroupCommit(
+            self._flush, max_items=_BEATS_A_CALL, max_waiting=_MOST_WAITING, weigh=len
+        )
+
+    async def close(self) -> None:
+        """Take nothing more, and wait for what is under way."""
+        await self._group.close()
+
+    async def beat(self, caller: Caller, said: Said, places: Sequence[Place]) -> Sequence[ScopeId]:
+        """Be in the places, or without any where the device is already; return where it is.
+
+        Raises what `Doors.enter` raises.
+        """
+        if not places:
+            here = await self._touch(caller, replace(said, keeps_activity=True))
+            if here:
+                return here
+        entered = [await self._doors.enter(caller, place) for place in places or [self._doors.home(caller)]]
+        steps = [(presence.scope, said.step(Verb.BEAT, caller, presence)) for presence in entered]
+        await self._group.submit(steps)
+        return [presence.scope for presence in entered]
+
+    async def set_activity(self, caller: Caller, said: Said, place: Place) -> bytes:
+        """Say what the caller does in a scope; return their presence there, as the contract's message.
+
+        NOT_FOUND when the device is not there.
+        """
+        scope = scope_of(caller.organization_id, place)
+        if caller.is_ticket and caller.room_id != scope.scope_id:
+            raise MusterError(Reason.NOT_FOUND, detail="a ticket is for its room alone")
+        steps = {scope: [said.step(Verb.TOUCH, caller)]}
+        taken = (await self._index.change(steps, wants_presence=True))[scope]
+        if not taken.presence:
+            raise MusterError(Reason.NOT_FOUND, detail="the device is not in the scope")
+        return taken.presence
+
+    async def leave(self, caller: Caller, said: Said, places: Sequence[Place]) -> Sequence[ScopeId]:
+        """Leave the places, or without any all that the device is in; return which these are."""
+        scopes = [scope_of(caller.organization_id, place) for place in places]
+        if not places:
+            scopes = await self._whereabouts(caller, said.device_id)
+        if scopes:
+            await self._group.submit([(scope, said.step(Verb.LEAVE, caller)) for scope in scopes])
+        return scopes
+
+    async def batch(
+        self, caller: Caller, organization_id: str, beats: Sequence[UserBeat], *, sequence: int
+    ) -> Mapping[int, Reason]:
+        """Take beats of many people; return those that were refused, by their index, and why.
+
+        PERMISSION_DENIED when the service does not act for the organization.
+        """
+        require_service_for(caller, organization_id)
+        refused: dict[int, Reason] = {}
+        steps = []
+        for index, beat in enumerate(beats):
+            try:
+                scope = scope_of(organization_id, beat.place)
+            except MusterError as error:
+                refused[index] = error.reason
+                continue
+            steps.append((scope, _step(caller, beat, sequence)))
+        if steps:
+            await self._group.submit(steps)
+        return refused
+
+    async def _touch(self, caller: Caller, said: Said) -> list[ScopeId]:
+        """Beat where the device is already; return where that is."""
+        scopes = await self._whereabouts(caller, said.device_id)
+        if not scopes:
+            return []
+        outcomes = await self._group.submit([(scope, said.step(Verb.TOUCH, caller)) for scope in scopes])
+        return [
+            scope for scope, outcome in zip(scopes, outcomes, strict=True) if outcome is not Outcome.ABSENT
+        ]
+
+    async def _whereabouts(self, caller: Caller, device_id: str) -> list[ScopeId]:
+        found = await self._index.places(caller.organization_id, caller.subject, device_id)
+        # A ticket is for its room alone.
+        return [scope for scope in found if not caller.is_ticket or scope.scope_id == caller.room_id]
+
+    async def _flush(self, batch: Sequence[_Steps]) -> Sequence[Sequence[Outcome]]:
+        by_scope: defaultdict[ScopeId, list[Step]] = defaultdict(list)
+        for steps in batch:
+            for scope, step in steps:
+                by_scope[scope].append(step)
+        taken = await self._index.change(by_scope)
+        outcomes = {scope: iter(each.outcomes) for scope, each in taken.items()}
+        return [[next(outcomes[scope]) for scope, _ in steps] for steps in batch]
+
+
+def _step(caller: Caller, beat: UserBeat, sequence: int) -> Step:
+    return Step(
+        verb=Verb.LEAVE if beat.is_last else Verb.BEAT,
+        user_id=beat.user_id,
+        # No client's device begins with what no text may hold.
+        device_id=beat.device_id or f"\0{caller.subject}",
+        sequence=sequence,
+        is_away=beat.is_away,
+        profile=beat.profile,
+        activity=beat.activity,
+        keeps_activity=beat.activity is None,
+        of_service=True,
+    )
