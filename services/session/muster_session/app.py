@@ -29,6 +29,7 @@ from muster_kit.streams import Hub, PostgresLog, RedisPublisher, Tuning
 from muster_kit.streams.background import Background
 from redis.asyncio import Redis
 
+from muster_session.arrivals import Arrivals
 from muster_session.class_requests import ClassRequests
 from muster_session.convert import message_bytes, session_message
 from muster_session.convert_blocks import block_message
@@ -105,6 +106,7 @@ class SessionApp:
         self._parts = parts = Parts(
             commands=self._commands,
             directory=directory,
+            arrivals=Arrivals(directory),
             transitions=Transitions(self._commands, directory, scoring, _ENCODE),
             removals=removals,
             code_desk=CodeDesk(self._guesses, self._keys),
@@ -132,6 +134,7 @@ class SessionApp:
         """Start listening to Redis, and firing deadlines."""
         self._exits.push_async_callback(self._stores.close)
         self._exits.push_async_callback(self._guesses.close)
+        self._exits.push_async_callback(self._parts.arrivals.close)
         self._exits.callback(self._keys.close)
         try:
             await self._clock.calibrate()

@@ -6,6 +6,7 @@ from muster_kit.clock import Clock
 from muster_kit.db import Commands
 from muster_kit.streams import Hub
 
+from muster_session.arrivals import Arrivals
 from muster_session.join_codes import code_length
 from muster_session.settings import SessionServiceSettings
 from muster_session.store import Room
@@ -23,6 +24,7 @@ class Parts:
 
     commands: Commands[Room]
     directory: Directory
+    arrivals: Arrivals
     transitions: Transitions
     removals: Removals
     code_desk: CodeDesk

@@ -29,7 +29,7 @@ class WatchCalls:
         Participants need a ticket: it is what a kick takes away.
         """
         parts, caller = self._parts, call.caller
-        session, _ = await seen_session(parts.directory, caller, request.session_id)
+        session, _ = await seen_session(parts.arrivals, caller, request.session_id)
         staff = is_staff(caller, session)
         if not staff and not caller.is_ticket:
             raise MusterError(Reason.PERMISSION_DENIED, detail="needs a ticket")
@@ -82,7 +82,7 @@ class WatchCalls:
             if hosted is None or not is_staff(caller, hosted):
                 return None
             return parts.tickets.for_host(session_id, caller).SerializeToString()
-        found = await parts.directory.find_with_seat(
+        found = await parts.arrivals.find_with_seat(
             caller.organization_id, session_id, participant_id=caller.participant_id
         )
         seat = found[1] if found else None

@@ -1,6 +1,6 @@
 """What the use cases look up beside a session's transaction, and how they count wrong guesses."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -37,7 +37,25 @@ class SnapshotRows:
     seats: Sequence[Participant]
 
 
-class Directory(Protocol):
+@dataclass(frozen=True, slots=True)
+class SeatsFound:
+    """A session and those of the seats asked for that it has, by id; all read at one moment."""
+
+    session: Session
+    seats: Mapping[str, Participant]
+
+
+class SeatLookup(Protocol):
+    """What checking a caller takes."""
+
+    async def find_with_seat(
+        self, organization_id: str, session_id: str, *, user_id: str = "", participant_id: str = ""
+    ) -> tuple[Session, Participant | None] | None:
+        """Return a session and the seat of the user, or with the id, if there is one."""
+        ...
+
+
+class Directory(SeatLookup, Protocol):
     """Look-ups outside of a session's transaction: as of now, and nobody waits for anybody.
 
     Everything is of one organization; what belongs to another is not there.
@@ -47,10 +65,10 @@ class Directory(Protocol):
         """Return a session, or None."""
         ...
 
-    async def find_with_seat(
-        self, organization_id: str, session_id: str, *, user_id: str = "", participant_id: str = ""
-    ) -> tuple[Session, Participant | None] | None:
-        """Return a session and the seat of the user, or with the id, if there is one."""
+    async def find_with_seats(
+        self, organization_id: str, session_id: str, participant_ids: Collection[str]
+    ) -> SeatsFound | None:
+        """Return a session and the seats with the ids, however many, with one read; or None."""
         ...
 
     async def find_transition(self, organization_id: str, transition_id: str) -> Transition | None:

@@ -1,7 +1,7 @@
 """Look-ups over sessions, seats and blocks in PostgreSQL, each in a short transaction of its own."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,15 +14,19 @@ from sqlalchemy import (
     Executable,
     Row,
     Select,
+    Text,
     and_,
+    any_,
     bindparam,
     func,
+    literal,
     literal_column,
     or_,
     select,
     true,
     tuple_,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from muster_session.model import (
@@ -35,7 +39,7 @@ from muster_session.model import (
     Visibility,
 )
 from muster_session.model_blocks import Block, Transition
-from muster_session.store_directory import SessionFilter, SnapshotRows
+from muster_session.store_directory import SeatsFound, SessionFilter, SnapshotRows
 from muster_session.store_rows import block_of, change_of, seat_of, session_of, transition_of
 from muster_session.tables import BLOCK, JOIN_CODE, PARTICIPANT, ROOMS, SESSION, STATUS_CHANGE, TRANSITION
 
@@ -74,6 +78,24 @@ class PostgresDirectory:
             held = await execute(select(PARTICIPANT).where(*ours, whose))
             row = held.one_or_none()
         return session_of(session), None if row is None else seat_of(row)
+
+    async def find_with_seats(
+        self, organization_id: str, session_id: str, participant_ids: Collection[str]
+    ) -> SeatsFound | None:
+        """Return a session and seats in it."""
+        seat = PARTICIPANT.c
+        query = select(PARTICIPANT).where(
+            seat.organization_id == organization_id,
+            seat.session_id == session_id,
+            seat.participant_id == any_(literal(list(participant_ids), ARRAY(Text))),
+        )
+        async with self._database.transaction(organization_id) as transaction:
+            execute = transaction.connection.execute
+            session = (await execute(_session(organization_id, session_id))).one_or_none()
+            if session is None:
+                return None
+            rows = (await execute(query)).all()
+        return SeatsFound(session_of(session), {row.participant_id: seat_of(row) for row in rows})
 
     async def find_transition(self, organization_id: str, transition_id: str) -> Transition | None:
         """Return a move, under way or done."""

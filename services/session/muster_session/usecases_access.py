@@ -6,7 +6,7 @@ from muster_kit.errors import MusterError, Reason
 from muster_session.access import is_inside, require_room, require_seat, require_staff, sees
 from muster_session.model import Participant, Session
 from muster_session.store import Room
-from muster_session.store_directory import Directory
+from muster_session.store_directory import SeatLookup
 
 
 async def session_of_staff(room: Room, caller: Caller, *, expected_revision: int = 0) -> Session:
@@ -36,7 +36,7 @@ async def seat_of_caller(room: Room, caller: Caller) -> Participant:
 
 
 async def seen_session(
-    directory: Directory, caller: Caller, session_id: str
+    directory: SeatLookup, caller: Caller, session_id: str
 ) -> tuple[Session, Participant | None]:
     """Return the session and the caller's seat in it, for reading; NOT_FOUND, TICKET_REVOKED."""
     require_room(caller, session_id)
@@ -57,7 +57,7 @@ async def seen_session(
 
 
 async def entered_session(
-    directory: Directory, caller: Caller, session_id: str
+    directory: SeatLookup, caller: Caller, session_id: str
 ) -> tuple[Session, Participant | None]:
     """Return the session and the caller's seat, for who is in it or runs it; else PERMISSION_DENIED."""
     session, seat = await seen_session(directory, caller, session_id)
