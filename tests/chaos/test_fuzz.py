@@ -37,8 +37,8 @@ STEPS: Final = 2
 """So many leaps do not count: keys are hashed by two threads; each keeps what its first hash took."""
 SHORT_BOUND: Final = 10 * MEGABYTE
 """What a short run may add: nothing is as warm then as it gets."""
-FULL_BOUND_A_CALL: Final = 100
-"""Bytes that a worker may grow for each call."""
+FULL_BOUND_A_CALL: Final = 400
+"""Bytes that both may grow for each call, as caches of tokens, rounds and statements fill."""
 
 DOCUMENTED: Final = {grpc.StatusCode[entry.code] for entry in CATALOG.values()} | {grpc.StatusCode.OK}
 FAULTS: Final = {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
