@@ -25,8 +25,8 @@ async def roster(school: School, session_id: str, by: Metadata | None = None, **
     return await school.call("ListSessionRoster", by=by, session_id=session_id, **fields)
 
 
-async def join(school: School, session_id: str, by: Metadata) -> Metadata:
-    request = pb.JoinSessionRequest(session_id=session_id)
+async def join(school: School, by: Metadata, **session: str) -> Metadata:
+    request = pb.JoinSessionRequest(**session)
     joined = await school.house.sessions.JoinSession(request, metadata=by)
     return bearer(joined.ticket.token)
 
@@ -129,9 +129,10 @@ async def test_a_session_for_no_class_expects_nobody(house: House) -> None:
 async def test_a_roster_is_for_who_runs_the_session_and_for_services(house: House) -> None:
     school, other = School(house), School(house)
     session_id = await school.session([await school.make(members=[student("ana")])])
-    request = pb.OpenLobbyRequest(session_id=session_id)
-    await house.sessions.OpenLobby(request, metadata=school.tess)
-    host = await join(school, session_id, school.tess)
+    join_code = await opened(school, session_id)
+    host = await join(school, school.tess, session_id=session_id)
+    elsewhere = await school.session([])
+    await opened(school, elsewhere)
     service = house.service(organization=school.organization)
     for by in (school.tess, host, school.admin, service):
         assert (await roster(school, session_id, by)).student_count == 1
@@ -141,16 +142,19 @@ async def test_a_roster_is_for_who_runs_the_session_and_for_services(house: Hous
         other.admin,
         house.service(organization=other.organization),
         house.service(),
-        await join(school, await opened(school), school.tess),
+        await join(school, school.tess, session_id=elsewhere),
     ):
         assert await reason_of(roster(school, session_id, stranger)) is Reason.NOT_FOUND
+    colleague = school.user("uwe", OrganizationRole.EDITOR)
+    await join(school, colleague, join_code=join_code)
+    assert await reason_of(roster(school, session_id, colleague)) is Reason.PERMISSION_DENIED
 
 
-async def opened(school: School) -> str:
-    session_id = await school.session([])
+async def opened(school: School, session_id: str) -> str:
     request = pb.OpenLobbyRequest(session_id=session_id)
-    await school.house.sessions.OpenLobby(request, metadata=school.tess)
-    return session_id
+    lobby = await school.house.sessions.OpenLobby(request, metadata=school.tess)
+    join_code: str = lobby.session.join_code
+    return join_code
 
 
 @pytest.mark.parametrize("classes", [1, 50])

@@ -3,7 +3,9 @@
 import asyncio
 import random
 
-from tests.rpc.house import House
+from muster_kit.errors import Reason
+
+from tests.rpc.house import House, reason_of
 from tests.rpc.school import STUDENT, TEACHER, School, student, teacher
 
 MANY = 5_000
@@ -38,6 +40,17 @@ async def test_who_is_in_it_already_gets_the_new_name_and_role_and_counts_once(h
     promoted = await school.call("AddClassMembers", class_id=class_id, members=[teacher("ana", "Anna")])
     assert promoted.student_count == 2
     assert (await school.get(class_id)).student_count == 2
+
+
+async def test_a_token_is_good_for_the_members_of_its_class_and_role_alone(house: House) -> None:
+    school = School(house)
+    people = [student("ana"), student("ben"), teacher("tom")]
+    one, two = await school.make(members=people), await school.make(members=people)
+    token = (await school.call("ListClassMembers", class_id=one, page_size=1)).next_page_token
+    assert [m.user_id for m in await school.members(one, page_token=token)] == ["ben", "tom"]
+    for class_id, role in ((one, STUDENT), (two, 0)):
+        refused = school.members(class_id, role=role, page_token=token)
+        assert await reason_of(refused) is Reason.PAGE_TOKEN_INVALID
 
 
 async def test_who_is_not_in_it_is_passed_over_when_members_are_removed(house: House) -> None:

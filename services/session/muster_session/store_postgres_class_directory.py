@@ -13,7 +13,6 @@ from sqlalchemy import (
     and_,
     func,
     literal,
-    or_,
     select,
     true,
     tuple_,
@@ -37,7 +36,7 @@ class PostgresClassDirectory:
         query = select(CLASS).where(
             CLASS.c.organization_id == organization_id,
             CLASS.c.class_id == class_id,
-            _is_visible(visible_to),
+            _is_visible(organization_id, visible_to),
         )
         rows = await self._rows(organization_id, query)
         return class_of(rows[0]) if rows else None
@@ -49,7 +48,7 @@ class PostgresClassDirectory:
         place = (CLASS.c.sort_title, CLASS.c.class_id)
         query = (
             select(CLASS)
-            .where(CLASS.c.organization_id == organization_id, *_conditions(wanted))
+            .where(CLASS.c.organization_id == organization_id, *_conditions(organization_id, wanted))
             .where(_is_behind(after, *place))
             .order_by(*place)
             .limit(limit)
@@ -142,35 +141,43 @@ def _roster(
     )
 
 
-def _conditions(wanted: ClassFilter) -> list[ColumnElement[bool]]:
+def _conditions(organization_id: str, wanted: ClassFilter) -> list[ColumnElement[bool]]:
     conditions = [
         CLASS.c.status.in_(sorted(status.value for status in wanted.statuses)),
-        _is_visible(wanted.visible_to),
+        _is_visible(organization_id, wanted.visible_to),
     ]
-    if wanted.teacher_user_id:
-        is_teacher = CLASS_MEMBER.c.role == MemberRole.TEACHER.value
-        teaches_too = _has_member(wanted.teacher_user_id, is_teacher)
-        conditions.append(or_(CLASS.c.teacher_user_id == wanted.teacher_user_id, teaches_too))
-    if wanted.student_user_id:
-        is_student = CLASS_MEMBER.c.role == MemberRole.STUDENT.value
-        conditions.append(_has_member(wanted.student_user_id, is_student))
+    if teacher := wanted.teacher_user_id:
+        taught_too = _joined(organization_id, teacher, MemberRole.TEACHER)
+        conditions.append(CLASS.c.class_id.in_(_taught(organization_id, teacher).union_all(taught_too)))
+    if student := wanted.student_user_id:
+        conditions.append(CLASS.c.class_id.in_(_joined(organization_id, student, MemberRole.STUDENT)))
     if wanted.course_id:
         conditions.append(CLASS.c.course_id == wanted.course_id)
     return conditions
 
 
-def _is_visible(user_id: str) -> ColumnElement[bool]:
+def _is_visible(organization_id: str, user_id: str) -> ColumnElement[bool]:
     if not user_id:
         return true()
-    return or_(CLASS.c.teacher_user_id == user_id, _has_member(user_id))
-
-
-def _has_member(user_id: str, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-    member = CLASS_MEMBER.c
-    theirs = select(member.class_id).where(
-        member.organization_id == CLASS.c.organization_id, member.user_id == user_id, *conditions
-    )
+    # Ids put together rather than conditions: each half has an index of its own.
+    theirs = _taught(organization_id, user_id).union_all(_joined(organization_id, user_id, *MemberRole))
     return CLASS.c.class_id.in_(theirs)
+
+
+def _taught(organization_id: str, user_id: str) -> Select[tuple[str]]:
+    taught = CLASS.alias("taught").c
+    return select(taught.class_id).where(
+        taught.organization_id == organization_id, taught.teacher_user_id == user_id
+    )
+
+
+def _joined(organization_id: str, user_id: str, *roles: MemberRole) -> Select[tuple[str]]:
+    member = CLASS_MEMBER.c
+    return select(member.class_id).where(
+        member.organization_id == organization_id,
+        member.user_id == user_id,
+        member.role.in_([role.value for role in roles]),
+    )
 
 
 def _is_behind(
