@@ -15,13 +15,17 @@ from muster_kit.rpc.policy import Policy
 from muster_kit.rpc.revocations import Revocations
 from muster_kit.rpc.service import Service
 from muster_kit.settings import Settings
+from muster_kit.streams import Hub, Tuning
 from muster_kit.streams.background import Background
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from muster_presence import convert
 from muster_presence.policy import POLICY
 from muster_presence.redis_scripts import answer
+from muster_presence.scope_keys import SCHEMA
+from muster_presence.scope_log import RedisScopeLog
 from muster_presence.servicer import AttendanceServicer, FriendServicer, PresenceServicer
 from muster_presence.settings import PresenceServiceSettings
 from muster_presence.store_redis import RedisPresence
@@ -30,6 +34,7 @@ from muster_presence.tickets import TicketReader
 from muster_presence.usecases_access import Doors
 from muster_presence.usecases_beats import Beats
 from muster_presence.usecases_reads import Reads
+from muster_presence.usecases_watch import ScopeWatches, Shapes
 
 _CALIBRATE_EVERY: Final = timedelta(minutes=1)
 
@@ -58,7 +63,18 @@ class PresenceApp:
         self._index = RedisPresence(self._index_redis, self._clock, service_settings.timing)
         doors = Doors(TicketReader(self._authenticator, self._revocations))
         self._beats = Beats(self._index, doors)
-        servicer = PresenceServicer(self._beats, Reads(self._index, doors), service_settings, self._clock)
+        log = RedisScopeLog(self._index_redis, self._clock, service_settings.timing)
+        tuning = Tuning(heartbeat_seconds=settings.heartbeat_seconds)
+        self._hub = Hub(self._redis, log, schema=SCHEMA, clock=self._clock, tuning=tuning)
+        shapes = Shapes(convert.snapshot, convert.view)
+        self._watches = ScopeWatches(self._hub, self._index, log, doors, shapes, self._clock)
+        servicer = PresenceServicer(
+            beats=self._beats,
+            reads=Reads(self._index, doors),
+            watches=self._watches,
+            settings=service_settings,
+            clock=self._clock,
+        )
         self.services: Sequence[Service] = (
             _service(presence_service_pb2.DESCRIPTOR, "PresenceService", servicer),
             _service(friend_service_pb2.DESCRIPTOR, "FriendService", FriendServicer()),
@@ -78,17 +94,20 @@ class PresenceApp:
         except MusterError as error:
             # The machine's clock has to do until Redis is back.
             _log.warning("clock_not_calibrated", error=str(error))
+        await self._exits.enter_async_context(self._hub)
         self._exits.push_async_callback(self._background.close)
         # The first to end: what it has is answered with everything else still there.
         self._exits.push_async_callback(self._beats.close)
         self._background.spawn(self._clock.keep(_CALIBRATE_EVERY), name="keep_clock")
         self._background.spawn(self._revocations.run(), name="hear_revocations")
+        self._background.spawn(self._watches.keep_checking(), name="check_counts")
         self._background.spawn(keep_sweeping(self._index), name="sweep")
         self._is_serving = True
 
     async def drain(self) -> None:
-        """Beats are taken as long as they come."""
+        """Send the watchers elsewhere; beats are taken as long as they come."""
         self._is_serving = False
+        await self._hub.drain()
 
     async def close(self) -> None:
         """Finish what was begun and close the connections."""

@@ -91,6 +91,19 @@ def presence(packed: bytes, user_id: str, scope: ScopeId) -> presence_pb2.Presen
     )
 
 
+def snapshot(people: Sequence[bytes]) -> bytes:
+    """Return a snapshot, serialized: people by name."""
+    shown = [presence_pb2.Presence.FromString(packed) for packed in people]
+    shown.sort(key=lambda one: (one.display_name, one.user_id))
+    return presence_pb2.ScopeSnapshot(people=shown).SerializeToString()
+
+
+def view(counted: Counts) -> bytes:
+    """Return a view of counts, serialized."""
+    message = presence_pb2.ScopeView(version=counted.version, counts=counts(counted))
+    return message.SerializeToString()
+
+
 def counts(counted: Counts) -> presence_pb2.PresenceCounts:
     """Return counts as the contract has them."""
     message = presence_pb2.PresenceCounts(total_count=counted.total, device_count=counted.devices)

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from muster_presence.model import ScopeId, Timing
 from muster_presence.redis_scripts import Script, require, run, run_all
-from muster_presence.scope_keys import ScopeCommands, scope_of
+from muster_presence.scope_keys import ScopeCommands, room_of, scope_of
 
 _SIZE: Final = struct.Struct(">I")
 
@@ -26,6 +26,10 @@ class RedisScopeLog:
         self._redis = redis
         self._commands = ScopeCommands(clock, timing)
         self._open, self._read = Script("open"), Script("read")
+
+    def room_of(self, scope: ScopeId, *, with_staff: bool) -> str:
+        """Return the room of a scope."""
+        return room_of(scope, with_staff=with_staff)
 
     async def begin(self, scope: ScopeId, *, begins_anew: bool) -> bool:
         """Return whether there is such a scope; with `begins_anew` there is from now on."""

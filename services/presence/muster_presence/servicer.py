@@ -17,14 +17,24 @@ from muster_presence.settings import PresenceServiceSettings
 from muster_presence.usecases_access import Place
 from muster_presence.usecases_beats import Beats, Said
 from muster_presence.usecases_reads import Reads, Wanted
+from muster_presence.usecases_watch import Extent, ScopeWatches
 
 
 class PresenceServicer:
     """Serves `muster.presence.v1.PresenceService`."""
 
-    def __init__(self, beats: Beats, reads: Reads, settings: PresenceServiceSettings, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        beats: Beats,
+        reads: Reads,
+        watches: ScopeWatches,
+        settings: PresenceServiceSettings,
+        clock: Clock,
+    ) -> None:
         self._beats = beats
         self._reads = reads
+        self._watches = watches
         self._settings = settings
         self._clock = clock
 
@@ -87,10 +97,10 @@ class PresenceServicer:
 
     async def ListActive(self, request: pb.ListActiveRequest, call: Call) -> pb.ListActiveResponse:
         """List who is in a scope, in order of coming."""
-        wanted = _wanted(request)
-        pages = Pages("active", call.caller.organization_id, wanted, page_size=request.page_size)
+        place, wanted = convert.place(request.scope), _wanted(request)
+        pages = Pages("active", call.caller.organization_id, place, wanted, page_size=request.page_size)
         after = pages.number(request.page_token, largest=LARGEST_BIGINT)
-        people = await self._reads.active(call.caller, wanted, after=after, limit=pages.limit)
+        people = await self._reads.active(call.caller, place, wanted, after=after, limit=pages.limit)
         shown = people[: pages.size]
         return pb.ListActiveResponse(
             people=[presence_pb2.Presence.FromString(packed) for _, packed in shown],
@@ -99,8 +109,24 @@ class PresenceServicer:
 
     async def CountActive(self, request: pb.CountActiveRequest, call: Call) -> pb.CountActiveResponse:
         """Count who is in a scope."""
-        counted = await self._reads.counts(call.caller, _wanted(request))
+        counted = await self._reads.counts(call.caller, convert.place(request.scope), _wanted(request))
         return pb.CountActiveResponse(counts=convert.counts(counted))
+
+    async def WatchScope(self, request: pb.WatchScopeRequest, call: Call) -> None:
+        """Stream who comes, changes and goes, and the counts."""
+        extent = Extent(
+            after=request.after,
+            max_frames=request.max_frames,
+            replay_only=request.replay_only,
+            counts_only=request.counts_only,
+        )
+        await self._watches.watch(
+            call.caller,
+            convert.place(request.scope),
+            include_staff=request.include_staff,
+            extent=extent,
+            write=call.write,
+        )
 
     async def Probe(self, request: pb.ProbeRequest, call: Call) -> pb.ProbeResponse:
         """Echo the client's clock and payload beside our own clock."""
@@ -121,12 +147,7 @@ class AttendanceServicer:
 
 
 def _wanted(request: pb.ListActiveRequest | pb.CountActiveRequest) -> Wanted:
-    return Wanted(
-        convert.place(request.scope),
-        request.include_staff,
-        request.activity_kind,
-        request.activity_target_id,
-    )
+    return Wanted(request.include_staff, request.activity_kind, request.activity_target_id)
 
 
 def _refused(index: int, reason: Reason) -> pb.RefusedBeat:

@@ -110,6 +110,10 @@ class PresenceIndex(Protocol):
         """Return who is here, in order of coming, with any activity or with one of a kind or target."""
         ...
 
+    async def snapshot(self, scope: ScopeId, /, *, limit: int, with_staff: bool) -> PeoplePage:
+        """Return the first people of a scope at one moment of its log; a longer call than the others."""
+        ...
+
     async def named(
         self, scope: ScopeId, user_ids: Sequence[str], /, *, with_staff: bool
     ) -> Sequence[bytes] | None:
@@ -122,4 +126,16 @@ class PresenceIndex(Protocol):
 
     async def places(self, organization_id: str, user_id: str, device_id: str, /) -> Sequence[ScopeId]:
         """Return where a device may be; it may have left or vanished there."""
+        ...
+
+
+class ScopeRooms(Protocol):
+    """Scopes as rooms of the hub: each is one as its staff see it, and another as others do."""
+
+    def room_of(self, scope: ScopeId, /, *, with_staff: bool) -> str:
+        """Return the room of a scope."""
+        ...
+
+    async def begin(self, scope: ScopeId, /, *, begins_anew: bool) -> bool:
+        """Return whether there is such a scope; with `begins_anew` there is from now on."""
         ...

@@ -112,11 +112,14 @@ class RedisPresence:
     ) -> PeoplePage | None:
         """Return who is here, in order of coming."""
         wanted = (after, limit, _PEOPLE_A_LOOK, int(with_staff), kind, target_id)
-        exists, seq, next_after, *flat = await run(
-            self._redis, self._commands.make(self._people, scope, *wanted)
-        )
-        people = list(zip(flat[1::2], flat[::2], strict=True))
-        return PeoplePage(seq, people, next_after) if exists else None
+        exists, page = await self._look(scope, *wanted)
+        return page if exists else None
+
+    async def snapshot(self, scope: ScopeId, *, limit: int, with_staff: bool) -> PeoplePage:
+        """Return the first people of a scope at one moment of its log."""
+        # Some of them may be staff, who are looked at for nothing.
+        _, page = await self._look(scope, 0, limit, limit + _PEOPLE_A_LOOK, int(with_staff), "", "")
+        return page
 
     async def named(
         self, scope: ScopeId, user_ids: Sequence[str], *, with_staff: bool
@@ -142,6 +145,12 @@ class RedisPresence:
         found: list[bytes] = await answer(self._redis.zrange(_places(organization_id, user_id), 0, -1))
         named = (place.decode().partition("\0") for place in found)
         return [ScopeId.of_key(key) for device, _, key in named if device == device_id]
+
+    async def _look(self, scope: ScopeId, *wanted: Argument) -> tuple[bool, PeoplePage]:
+        exists, seq, next_after, *flat = await run(
+            self._redis, self._commands.make(self._people, scope, *wanted)
+        )
+        return bool(exists), PeoplePage(seq, list(zip(flat[1::2], flat[::2], strict=True)), next_after)
 
     async def _sweep_all(self, scopes: Sequence[ScopeId], now_ms: int) -> dict[ScopeId, int]:
         commands = [

@@ -19,7 +19,6 @@ _MOST_ACTIVITIES: Final = 100
 class Wanted:
     """Whom a list or count is about; without a kind and a target all, with and without an activity."""
 
-    place: Place
     include_staff: bool = False
     kind: str = ""
     target_id: str = ""
@@ -56,10 +55,10 @@ class Reads:
         return sight, found
 
     async def active(
-        self, caller: Caller, wanted: Wanted, *, after: int, limit: int
+        self, caller: Caller, place: Place, wanted: Wanted, *, after: int, limit: int
     ) -> Sequence[tuple[int, bytes]]:
         """Return up to `limit` people after a number in the order of coming, each with their own."""
-        sight = self._doors.look(caller, wanted.place, include_staff=wanted.include_staff)
+        sight = self._doors.look(caller, place, include_staff=wanted.include_staff)
         people: list[tuple[int, bytes]] = []
         while len(people) < limit:
             page = await self._index.people(
@@ -79,9 +78,9 @@ class Reads:
                 break
         return people
 
-    async def counts(self, caller: Caller, wanted: Wanted) -> Counts:
+    async def counts(self, caller: Caller, place: Place, wanted: Wanted) -> Counts:
         """Count who is in a scope."""
-        sight = self._doors.look(caller, wanted.place, include_staff=wanted.include_staff)
+        sight = self._doors.look(caller, place, include_staff=wanted.include_staff)
         tallies = await self._index.tallies(sight.scope)
         if tallies is None:
             require_certain(sight)

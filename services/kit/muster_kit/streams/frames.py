@@ -18,6 +18,8 @@ from muster_kit.streams.cursor import Cursor
 _TICK_SECONDS = 0.0001
 _TICKS_A_SECOND = 10_000
 _NANOS_A_TICK = 100_000
+# Bytes that are empty are left out on the wire, but a snapshot of nothing is a snapshot: its tag and size 0.
+_EMPTY_SNAPSHOT = bytes((pb.Envelope.SNAPSHOT_FIELD_NUMBER << 3 | 2, 0))
 
 
 def place(cursor: Cursor) -> bytes:
@@ -63,7 +65,8 @@ def without_events(body: bytes, count: int) -> bytes:
 
 def snapshot(now: datetime, payload: bytes) -> bytes:
     """Return the body of a snapshot; `payload` is the service's message, as in all of these."""
-    return pb.Envelope(server_time=_timestamp(now), snapshot=payload).SerializeToString()
+    body = pb.Envelope(server_time=_timestamp(now), snapshot=payload).SerializeToString()
+    return body if payload else body + _EMPTY_SNAPSHOT
 
 
 def view(now: datetime, payload: bytes) -> bytes:

@@ -45,7 +45,8 @@ do
     last_no, version = tonumber(found[3] or 0), tonumber(found[4] or 0)
     if not epoch then
         redis.call('UNLINK', people, due, order, log, state, counts)
-        epoch, seq, last_no, version = new_epoch, 0, 0, 0
+        -- Versions grow from life to life, as times do.
+        epoch, seq, last_no, version = new_epoch, 0, 0, now
     end
 end
 local old_version, events, publics, facts = version, {}, {}, {}
@@ -208,7 +209,9 @@ local function finish()
         redis.call('LTRIM', log, -log_size, -1)
         redis.call('PUBLISH', channel, packed_run(epoch, publics))
         redis.call('PUBLISH', staff_channel, packed_run(staff_epoch(), events))
-    elseif version > old_version then
+    end
+    if version > old_version then
+        -- Also for those who watch the counts alone.
         redis.call('PUBLISH', channel, '\2counts')
         redis.call('PUBLISH', staff_channel, '\2counts')
     end

@@ -1,0 +1,239 @@
+"""Watching a scope: snapshot, who comes, changes and goes in order, and the counts."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from muster.presence.v1 import presence_service_pb2 as pb
+from muster.stream.v1.stream_pb2 import RESET_CAUSE_CURSOR_FOREIGN, RESET_CAUSE_STORE_REBUILT
+from muster_kit.caller import OrganizationRole, RoomRole
+from muster_kit.errors import Reason
+from muster_presence.model import ScopeId, ScopeKind
+from muster_presence.scope_keys import keys_of
+from redis.asyncio import Redis
+
+from tests.conftest import TestStores
+from tests.rpc.house import House, Metadata, reason_of
+from tests.rpc.presence_guests import Gathering
+
+SECONDS = 10
+
+
+@pytest.fixture
+def gathering(house: House) -> Gathering:
+    return Gathering(house)
+
+
+class Watcher:
+    """Someone who watches, and what they hold."""
+
+    def __init__(self, call: Any) -> None:
+        self.call = call
+        self.cursor = b""
+        self.here: dict[str, Any] = {}
+        self.told: list[str] = []
+        self.resets: list[int] = []
+        self.snapshots = 0
+        self.counts: Any = None
+        self.seq = 0
+
+    async def until(self, condition: Any) -> None:
+        """Read frames until a condition of this watcher holds."""
+        async with asyncio.timeout(SECONDS):
+            while not condition(self):
+                self.take(await self.call.read())
+
+    def take(self, frame: pb.WatchScopeResponse) -> None:
+        self.cursor = frame.cursor or self.cursor
+        match frame.WhichOneof("frame"):
+            case "snapshot":
+                self.here = {one.user_id: one for one in frame.snapshot.people}
+                self.snapshots += 1
+                self.seq = 0
+            case "events":
+                for event in frame.events.events:
+                    self.happen(event)
+            case "view":
+                self.counts = frame.view.counts
+            case "reset":
+                self.resets.append(frame.reset.cause)
+
+    def happen(self, event: Any) -> None:
+        assert self.seq in (0, event.seq - 1)
+        self.seq = event.seq
+        kind = event.WhichOneof("event")
+        self.told.append(kind)
+        if kind == "entered":
+            assert event.entered.presence.user_id not in self.here
+            self.here[event.entered.presence.user_id] = event.entered.presence
+        elif kind == "updated":
+            assert event.updated.presence.user_id in self.here
+            self.here[event.updated.presence.user_id] = event.updated.presence
+        elif kind == "left":
+            del self.here[event.left.user_id]
+
+
+@asynccontextmanager
+async def watching(gathering: Gathering, who: Metadata, **wanted: Any) -> AsyncIterator[Watcher]:
+    request = pb.WatchScopeRequest(scope=gathering.scope, **wanted)
+    call = gathering.house.presence.WatchScope(request, metadata=who)
+    try:
+        yield Watcher(call)
+    finally:
+        call.cancel()
+
+
+async def test_who_comes_changes_and_goes_is_told_in_order(gathering: Gathering) -> None:
+    ana, bo = gathering.guest("ana"), gathering.guest("bo")
+    await gathering.beat(ana)
+    async with watching(gathering, ana) as watcher:
+        await watcher.until(lambda held: held.snapshots)
+        assert list(watcher.here) == ["ana"]
+        await gathering.beat(bo)
+        await gathering.do(bo, "competition", target_id="c1")
+        await gathering.leave(bo)
+        await watcher.until(lambda held: len(held.told) == 3)
+        assert watcher.told == ["entered", "updated", "left"]
+        assert list(watcher.here) == ["ana"]
+
+
+async def test_coming_and_a_goodbye_are_seen_at_once(gathering: Gathering) -> None:
+    ana, bo = gathering.guest("ana"), gathering.guest("bo")
+    async with watching(gathering, ana) as watcher:
+        await watcher.until(lambda held: held.snapshots)
+        start = time.monotonic()
+        await gathering.beat(bo)
+        await watcher.until(lambda held: "bo" in held.here)
+        assert time.monotonic() - start < 0.25
+        start = time.monotonic()
+        await gathering.leave(bo)
+        await watcher.until(lambda held: "bo" not in held.here)
+        assert time.monotonic() - start < 0.25
+
+
+async def test_staff_are_hidden_from_others_and_counted_for_staff(gathering: Gathering) -> None:
+    host, ana = gathering.guest("host", RoomRole.HOST), gathering.guest("ana")
+    async with (
+        watching(gathering, ana) as guest,
+        watching(gathering, host, include_staff=True) as staff,
+    ):
+        await guest.until(lambda held: held.snapshots)
+        await staff.until(lambda held: held.snapshots)
+        await gathering.beat(host)
+        await gathering.beat(ana)
+        await guest.until(lambda held: held.seq == 2)
+        await staff.until(lambda held: held.seq == 2)
+        assert (guest.told, list(guest.here)) == (["hidden", "entered"], ["ana"])
+        assert (staff.told, list(staff.here)) == (["entered", "entered"], ["host", "ana"])
+        await guest.until(lambda held: held.counts and held.counts.total_count == 1)
+        await staff.until(lambda held: held.counts and held.counts.total_count == 2)
+    request = pb.WatchScopeRequest(scope=gathering.scope, include_staff=True)
+    call = gathering.house.presence.WatchScope(request, metadata=ana)
+    assert await reason_of(call.read()) is Reason.PERMISSION_DENIED
+
+
+async def test_a_watch_goes_on_where_it_was(gathering: Gathering) -> None:
+    ana = gathering.guest("ana")
+    async with watching(gathering, ana) as first:
+        await first.until(lambda held: held.snapshots)
+        await gathering.beat(ana)
+        await first.until(lambda held: held.told)
+    for name in ("bo", "cy"):
+        await gathering.beat(gathering.guest(name))
+    async with watching(gathering, ana, after=first.cursor) as again:
+        again.here = first.here
+        await again.until(lambda held: held.seq == 3)
+        assert (again.told, again.snapshots, again.resets) == (["entered", "entered"], 0, [])
+
+
+async def test_a_cursor_of_others_is_none_of_the_staffs(gathering: Gathering) -> None:
+    host = gathering.guest("host", RoomRole.HOST)
+    await gathering.beat(host)
+    async with watching(gathering, host) as others:
+        await others.until(lambda held: held.snapshots)
+        assert list(others.here) == []
+    async with watching(gathering, host, after=others.cursor, include_staff=True) as staff:
+        await staff.until(lambda held: held.snapshots)
+        assert staff.resets == [RESET_CAUSE_CURSOR_FOREIGN]
+        assert list(staff.here) == ["host"]
+
+
+async def test_a_loss_is_one_reset_for_each_watcher(gathering: Gathering, stores: TestStores) -> None:
+    ana, bo = gathering.guest("ana"), gathering.guest("bo")
+    for who in (ana, bo):
+        await gathering.beat(who)
+    async with (
+        watching(gathering, ana) as one,
+        watching(gathering, bo) as other,
+        Redis.from_url(stores.redis_url) as redis,
+    ):
+        for watcher in (one, other):
+            await watcher.until(lambda held: held.snapshots)
+        scope = ScopeId(gathering.organization, ScopeKind.SESSION, gathering.session_id)
+        await redis.delete(*keys_of(scope))
+        await gathering.beat(ana)
+        await gathering.beat(bo)
+        await gathering.beat(gathering.guest("cy"))
+        for watcher in (one, other):
+            await watcher.until(lambda held: held.here.keys() == {"ana", "bo", "cy"} and held.resets)
+            await watcher.until(lambda held: held.counts and held.counts.total_count == 3)
+            assert (watcher.resets, watcher.snapshots) == ([RESET_CAUSE_STORE_REBUILT], 2)
+
+
+async def test_an_empty_scope_that_was_lost_is_reset_too(gathering: Gathering, stores: TestStores) -> None:
+    ana = gathering.guest("ana")
+    await gathering.beat(ana)
+    async with watching(gathering, ana) as watcher, Redis.from_url(stores.redis_url) as redis:
+        await watcher.until(lambda held: held.snapshots and held.counts)
+        scope = ScopeId(gathering.organization, ScopeKind.SESSION, gathering.session_id)
+        await redis.delete(*keys_of(scope))
+        await watcher.until(lambda held: held.snapshots == 2 and held.counts.total_count == 0)
+        assert watcher.here == {}
+
+
+async def test_counts_alone(gathering: Gathering) -> None:
+    ana = gathering.guest("ana")
+    async with watching(gathering, ana, counts_only=True) as watcher:
+        await watcher.until(lambda held: held.counts is not None)
+        assert watcher.counts.total_count == 0
+        await gathering.beat(ana)
+        await gathering.beat(ana, device_id="tv")
+        await watcher.until(lambda held: held.counts.device_count == 2)
+        assert watcher.counts.total_count == 1
+        assert (watcher.snapshots, watcher.told) == (0, [])
+
+
+async def test_counts_come_a_few_times_a_second_however_many_come(gathering: Gathering) -> None:
+    ana = gathering.guest("ana")
+    async with watching(gathering, ana, counts_only=True) as watcher:
+        await watcher.until(lambda held: held.counts is not None)
+        start, views = time.monotonic(), 0
+        for number in range(100):
+            await gathering.beat(gathering.guest(f"u{number % 10}"), device_id=f"d{number}")
+        async with asyncio.timeout(SECONDS):
+            while watcher.counts.device_count < 100:
+                watcher.take(await watcher.call.read())
+                views += 1
+        assert views <= 4 * (time.monotonic() - start) + 2
+
+
+async def test_replay_ends_when_all_was_sent(gathering: Gathering) -> None:
+    ana = gathering.guest("ana")
+    await gathering.beat(ana)
+    request = pb.WatchScopeRequest(scope=gathering.scope, replay_only=True)
+    call = gathering.house.presence.WatchScope(request, metadata=ana)
+    async with asyncio.timeout(SECONDS):
+        kinds = [frame.WhichOneof("frame") async for frame in call]
+    assert kinds == ["snapshot", "view"]
+
+
+async def test_who_may_not_look_does_not_watch(gathering: Gathering) -> None:
+    await gathering.beat(gathering.guest("ana"))
+    request = pb.WatchScopeRequest(scope=gathering.scope)
+    elsewhere = Gathering(gathering.house, session_id=gathering.session_id)
+    for who in (gathering.user("bo"), elsewhere.user("owner", OrganizationRole.OWNER), elsewhere.service):
+        call = gathering.house.presence.WatchScope(request, metadata=who)
+        assert await reason_of(call.read()) is Reason.NOT_FOUND
