@@ -1,8 +1,6 @@
 """The watch streams of this process by session and seat: their counts, their tickets, and their end."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -35,8 +33,8 @@ class _Watched:
     """A session that is watched here."""
 
     organization_id: str
-    streams: defaultdict[str, set[tuple[Call, Feed]]] = field(default_factory=lambda: defaultdict(set))
-    open_streams: int = 0
+    # By seat; of a few each, so as tuples, the least that thousands can be kept in.
+    streams: dict[str, tuple[tuple[Call, Feed], ...]] = field(default_factory=dict)
     counts: SharedView | None = None
     asked: tuple[int, str] = (0, "")
     """The event that asked the last question, by its `seq`, and the question's round."""
@@ -67,42 +65,47 @@ class Watchers:
         hub.on_run(self._on_run)
         hub.on_signal(self._on_signal)
 
-    @contextmanager
-    def watching(self, session_id: str, call: Call, feed: Feed) -> Iterator[None]:
-        """Look after a stream as long as it is open."""
+    def watching(self, session_id: str, call: Call, feed: Feed) -> "Watching":
+        """Look after a stream as long as it is open: a context manager."""
+        return Watching(self, session_id, call, feed)
+
+    def add(self, session_id: str, call: Call, feed: Feed) -> None:
+        """Look after a stream."""
         watched = self._watched.get(session_id)
         if watched is None:
             watched = self._watched[session_id] = _Watched(call.caller.organization_id)
         feed.room.compute(COUNTS, partial(self._counts, session_id), rate_per_second=_COUNTS_PER_SECOND)
-        seat, stream = call.caller.participant_id, (call, feed)
-        watched.streams[seat].add(stream)
-        watched.open_streams += 1
-        try:
-            yield
-        finally:
-            watched.streams[seat].discard(stream)
-            if not watched.streams[seat]:
-                del watched.streams[seat]
-            watched.open_streams -= 1
-            if not watched.open_streams:
-                del self._watched[session_id]
-                # Nobody counts from here on: who comes next must not be shown what was.
-                feed.room.withdraw(COUNTS)
+        seat = call.caller.participant_id
+        watched.streams[seat] = (*watched.streams.get(seat, ()), (call, feed))
+
+    def discard(self, session_id: str, call: Call, feed: Feed) -> None:
+        """Look after a stream no more."""
+        watched, seat = self._watched[session_id], call.caller.participant_id
+        left = tuple(stream for stream in watched.streams[seat] if stream[0] is not call)
+        if left:
+            watched.streams[seat] = left
+        else:
+            del watched.streams[seat]
+        if not watched.streams:
+            del self._watched[session_id]
+            # Nobody counts from here on: who comes next must not be shown what was.
+            feed.room.withdraw(COUNTS)
 
     def stamp_for(self, caller: Caller, session_id: str) -> Stamp | None:
         """Return what marks when the caller's stream is handed a question; None for who does not answer."""
         if caller.room_role is not RoomRole.PARTICIPANT:
             return None
+        return partial(self._stamp, session_id, caller.participant_id)
 
-        def stamp(first_seq: int, last_seq: int) -> Callable[[datetime], bytes] | None:
-            watched = self._watched.get(session_id)
-            seq, round_id = watched.asked if watched else (0, "")
-            if not first_seq <= seq <= last_seq:
-                return None
-            to = Addressee(session_id, caller.participant_id, round_id)
-            return lambda now: self._seal.seal(to, Delivery(now))
-
-        return stamp
+    def _stamp(
+        self, session_id: str, participant_id: str, first_seq: int, last_seq: int
+    ) -> Callable[[datetime], bytes] | None:
+        watched = self._watched.get(session_id)
+        seq, round_id = watched.asked if watched else (0, "")
+        if not first_seq <= seq <= last_seq:
+            return None
+        to = Addressee(session_id, participant_id, round_id)
+        return lambda now: self._seal.seal(to, Delivery(now))
 
     async def _counts(self, session_id: str) -> SharedView | None:
         watched = self._watched.get(session_id)
@@ -148,11 +151,31 @@ class Watchers:
             watched.organization_id, session_id, participant_id=seat_id
         )
         seat = found[1] if found else None
-        for call, feed in tuple(watched.streams.get(seat_id, ())):
+        for call, feed in watched.streams.get(seat_id, ()):
             if seat is None or not seat.is_present or call.caller.generation < seat.generation:
                 call.end(MusterError(Reason.TICKET_REVOKED))
             else:
                 feed.send_ticket(self._tickets.for_seat(seat, call.caller).SerializeToString())
+
+
+class Watching:
+    """A stream that is looked after; a class, as a generator that lasts as long would hold more."""
+
+    __slots__ = ("_call", "_feed", "_session_id", "_watchers")
+
+    def __init__(self, watchers: Watchers, session_id: str, call: Call, feed: Feed) -> None:
+        self._watchers = watchers
+        self._session_id = session_id
+        self._call = call
+        self._feed = feed
+
+    def __enter__(self) -> None:
+        """Begin."""
+        self._watchers.add(self._session_id, self._call, self._feed)
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+        self._watchers.discard(self._session_id, self._call, self._feed)
 
 
 def _view(seq: int, count: int) -> SharedView:

@@ -169,14 +169,14 @@ class _StreamingMethod(Method):
         self._open_calls.add_stream(call)
         self._metrics.open_streams += 1
         try:
-            return await self._stream(incoming, call)
+            return await self._stream(incoming, call) or b""
         finally:
             self._open_calls.discard_stream(call)
             self._metrics.open_streams -= 1
 
     @abstractmethod
-    async def _stream(self, incoming: Any, call: Call) -> bytes:
-        """Let the servicer take its part of the stream."""
+    def _stream(self, incoming: Any, call: Call) -> Awaitable[bytes | None]:
+        """Let the servicer take its part of the stream; returns the response if there is just one."""
 
 
 class ServerStreamMethod(_StreamingMethod):
@@ -184,9 +184,8 @@ class ServerStreamMethod(_StreamingMethod):
 
     __slots__ = ()
 
-    async def _stream(self, incoming: Any, call: Call) -> bytes:
-        await self._servicer_method(self._decode(incoming), call)
-        return b""
+    def _stream(self, incoming: Any, call: Call) -> Awaitable[None]:
+        return self._servicer_method(self._decode(incoming), call)
 
 
 class ClientStreamMethod(_StreamingMethod):
@@ -204,9 +203,8 @@ class BidiStreamMethod(_StreamingMethod):
 
     __slots__ = ()
 
-    async def _stream(self, _: Any, call: Call) -> bytes:
-        await self._servicer_method(call)
-        return b""
+    def _stream(self, _: Any, call: Call) -> Awaitable[None]:
+        return self._servicer_method(call)
 
 
 class UnknownMethod:

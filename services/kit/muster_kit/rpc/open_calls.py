@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import defaultdict
 from datetime import timedelta
 from typing import Final, Literal, TypeAlias
 
@@ -27,7 +26,8 @@ class OpenCalls:
         self._limits = limits
         self._unary: set[Call] = set()
         self._streams: set[Call] = set()
-        self._held: defaultdict[_Holder, dict[Call, None]] = defaultdict(dict)
+        # Of a few each: as tuples, the least that thousands can be kept in.
+        self._held: dict[_Holder, tuple[Call, ...]] = {}
         self._empty = asyncio.Event()
         self.draining = False
 
@@ -51,11 +51,11 @@ class OpenCalls:
         holder = _holder(call.caller)
         if holder is None:
             return
-        held = self._held[holder]
-        held[call] = None
-        if len(held) > self._allowed(holder):
-            oldest = next(iter(held))
-            del held[oldest]
+        held = (*self._held.get(holder, ()), call)
+        oldest, rest = held[0], held[1:]
+        is_crowded = len(held) > self._allowed(holder)
+        self._held[holder] = rest if is_crowded else held
+        if is_crowded:
             oldest.end(MusterError(Reason.RATE_LIMITED, retry_after=_CROWDED_OUT, detail="too many streams"))
 
     def discard_stream(self, call: Call) -> None:
@@ -64,15 +64,17 @@ class OpenCalls:
         self._streams.discard(call)
         holder = _holder(call.caller)
         if holder is not None and (held := self._held.get(holder)) is not None:
-            held.pop(call, None)
-            if not held:
+            left = tuple(other for other in held if other is not call)
+            if left:
+                self._held[holder] = left
+            else:
                 del self._held[holder]
         if self.draining:
             self._note_empty()
 
     def end_seat(self, room_id: str, participant_id: str, minimum_generation: int) -> None:
         """End the seat's streams that were opened with an older ticket than still counts."""
-        for call in tuple(self._held.get(("seat", room_id, participant_id), ())):
+        for call in self._held.get(("seat", room_id, participant_id), ()):
             if call.caller.generation < minimum_generation:
                 call.end(MusterError(Reason.TICKET_REVOKED))
 

@@ -1,7 +1,7 @@
 """Resumable streams: a snapshot, every event of a room once and in order, then live."""
 
 from muster_kit.streams.cursor import Cursor
-from muster_kit.streams.feed import Feed, Renewal
+from muster_kit.streams.feed import Feed
 from muster_kit.streams.hub import Hub
 from muster_kit.streams.log import Head, Log, PostgresLog, StoredEvent
 from muster_kit.streams.lossy import Counts, Merge
@@ -10,6 +10,7 @@ from muster_kit.streams.room import Room
 from muster_kit.streams.stamps import Stamp
 from muster_kit.streams.tuning import Tuning
 from muster_kit.streams.views import SharedView, View
+from muster_kit.streams.watch import Renewal
 
 __all__ = [
     "Counts",

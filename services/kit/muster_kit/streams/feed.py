@@ -2,9 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import structlog
@@ -18,10 +17,10 @@ from muster_kit.streams.must import MustLane
 from muster_kit.streams.outlet import ClientTooSlow, Outlet, StreamEnd, Write
 from muster_kit.streams.process import Process
 from muster_kit.streams.room import Room
-from muster_kit.streams.snapshots import TakeSnapshot
-from muster_kit.streams.stamps import Stamp, Stamper
+from muster_kit.streams.stamps import Stamper
 from muster_kit.streams.tail import Tail
 from muster_kit.streams.views import ViewLane
+from muster_kit.streams.watch import Watch
 from muster_kit.streams.wheel import Alarm
 
 # So many log events in a row before the other lanes have a turn.
@@ -33,29 +32,6 @@ _Errand: TypeAlias = Callable[[Outlet], Awaitable[None]]
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Renewal:
-    """How a stream's ticket is renewed: `renew` returns the message, or None when the ticket has run out."""
-
-    every_seconds: float
-    renew: Callable[[], Awaitable[bytes | None]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
-    """What a watch asks for; a tail that is not opened makes it one of views alone."""
-
-    tail: Tail
-    after: bytes
-    snapshot: TakeSnapshot
-    snapshot_key: Hashable
-    viewer: object
-    max_frames: int
-    replay_only: bool
-    renewal: Renewal | None
-    stamp: Stamp | None = None
-
-
 class Feed:
     """A stream of one room. The task that calls `serve` does all the work; nothing else runs for it.
 
@@ -63,11 +39,19 @@ class Feed:
     costs no more memory than a fast one.
     """
 
-    def __init__(self, room: Room, process: Process, watch: Watch) -> None:
+    # Thousands of them wait at once: what one holds while nothing happens is counted in bytes.
+    __slots__ = (
+        "_busy_since", "_errands", "_lag_told", "_loop", "_lossy", "_must", "_process", "_renewal_alarm",
+        "_room", "_stamper", "_streak", "_tail", "_views", "_waiter", "_was_stale", "_watch",
+    )  # fmt: skip
+
+    def __init__(self, room: Room, tail: Tail, process: Process, watch: Watch) -> None:
+        """A `tail` that is not opened makes it a stream of views alone."""
         self._room = room
+        self._tail = tail
         self._process = process
         self._watch = watch
-        self._must = MustLane(watch.tail, watch.snapshot, watch.snapshot_key)
+        self._must = MustLane(tail, watch.snapshot, watch.snapshot_key)
         self._views = ViewLane(room.views, watch.viewer)
         self._lossy = LossyLane(room.lossy)
         self._stamper = Stamper(watch.stamp, process)
@@ -102,12 +86,13 @@ class Feed:
             outlet,
             self._process.wheel,
             tuning.heartbeat_seconds,
-            on_quiet=lambda: self._ask("beat", self._beat),
+            on_quiet=self._ask_for_beat,
         )
         self._set_renewal_alarm()
         try:
-            with suppress(StreamEnd):
-                await self._deliver(outlet)
+            await self._deliver(outlet)
+        except StreamEnd:
+            return
         finally:
             heartbeat.stop()
             if self._renewal_alarm is not None:
@@ -117,6 +102,7 @@ class Feed:
         """Look for something to send, if the stream is waiting."""
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
+            self._busy_since = self._loop.time()
             waiter.set_result(None)
 
     def send_ticket(self, payload: bytes) -> None:
@@ -149,7 +135,7 @@ class Feed:
     async def _deliver(self, outlet: Outlet) -> None:
         must = self._must
         try:
-            if self._watch.tail.opened:
+            if self._tail.opened:
                 await self._begin(outlet)
             while True:
                 if self._errands:
@@ -163,14 +149,14 @@ class Feed:
                 elif self._watch.replay_only and must.complete:
                     return
                 else:
-                    await self._wait(outlet)
+                    await self._quiet(outlet)
         except ClientTooSlow:
             await self._say_reconnect(outlet, ReconnectCause.RECONNECT_CAUSE_TOO_SLOW, 0)
 
     async def _begin(self, outlet: Outlet) -> None:
         if self._watch.replay_only:
             # It ends at the head, so that has to be the log's, not what this worker has heard of it.
-            await self._watch.tail.refresh()
+            await self._tail.refresh()
         if not self._watch.after:
             await self._send_snapshot(outlet)
         elif (cause := await self._must.resume(self._watch.after)) is not None:
@@ -180,7 +166,7 @@ class Feed:
         self._views.restart()
         # Without a cursor: a client that loses the stream here holds nothing it could go on from.
         await outlet.write(frames.reset(self._process.clock.now(), cause), b"", self._loop.time())
-        if self._watch.tail.opened:
+        if self._tail.opened:
             await self._send_snapshot(outlet)
 
     async def _send_snapshot(self, outlet: Outlet) -> None:
@@ -234,16 +220,22 @@ class Feed:
     def _has_skipped(self) -> bool:
         return bool(self._must.reread or self._views.skipped or self._lossy.dropped)
 
-    async def _wait(self, outlet: Outlet) -> None:
+    def _quiet(self, outlet: Outlet) -> asyncio.Future[None]:
+        """Return what to wait for when there is nothing to send."""
         self._must.live = True
         if not self._has_skipped():
             outlet.longest_wait = 0.0
-        self._waiter = self._loop.create_future()
-        await self._waiter
-        self._busy_since = self._loop.time()
+        waiter = self._waiter = self._loop.create_future()
+        return waiter
 
     async def _write(self, outlet: Outlet, body: bytes) -> None:
         await outlet.write(body, self._must.place, self._loop.time())
+
+    def _ask_for_beat(self) -> None:
+        self._ask("beat", self._beat)
+
+    def _ask_for_renewal(self) -> None:
+        self._ask("renewal", self._renew)
 
     def _ask(self, name: str, errand: _Errand) -> None:
         self._errands[name] = errand
@@ -266,9 +258,7 @@ class Feed:
         renewal = self._watch.renewal
         if renewal is not None:
             seconds = renewal.every_seconds if seconds is None else seconds
-            self._renewal_alarm = self._process.wheel.after(
-                seconds, lambda: self._ask("renewal", self._renew)
-            )
+            self._renewal_alarm = self._process.wheel.after(seconds, self._ask_for_renewal)
 
     async def _renew(self, outlet: Outlet) -> None:
         if self._watch.renewal is None:

@@ -1,8 +1,8 @@
 """The streams of one process: every room that is watched here, and what keeps them up to date."""
 
 import asyncio
-from collections.abc import AsyncIterator, Hashable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Hashable
+from contextlib import suppress
 from typing import Final, Self
 
 import structlog
@@ -11,9 +11,10 @@ from redis.asyncio import Redis
 from muster_kit.clock import Clock, SystemClock
 from muster_kit.errors import MusterError, Reason
 from muster_kit.streams.background import Background
-from muster_kit.streams.feed import Feed, Renewal, Watch
+from muster_kit.streams.feed import Feed
 from muster_kit.streams.listener import Listener
 from muster_kit.streams.log import Log, NoLog
+from muster_kit.streams.opening import Opening
 from muster_kit.streams.process import Process, RunHook, SignalHook
 from muster_kit.streams.publisher import channel_of, decode
 from muster_kit.streams.room import Room
@@ -22,6 +23,7 @@ from muster_kit.streams.stamps import Stamp
 from muster_kit.streams.tail import Tail
 from muster_kit.streams.tuning import Tuning
 from muster_kit.streams.views import View
+from muster_kit.streams.watch import Renewal, Watch
 from muster_kit.streams.wheel import Alarm, Wheel
 
 _CHECK_PAUSE_SECONDS: Final = 0.05
@@ -98,8 +100,7 @@ class Hub:
         if room is not None:
             room.offer(key, view)
 
-    @asynccontextmanager
-    async def open(
+    def open(
         self,
         organization_id: str,
         room_id: str,
@@ -112,51 +113,69 @@ class Hub:
         replay_only: bool = False,
         renewal: Renewal | None = None,
         stamp: Stamp | None = None,
-    ) -> AsyncIterator[Feed]:
+    ) -> Opening:
         """Watch a room from the cursor `after`, or from a snapshot when that is empty.
 
         Everybody with the same `snapshot_key` may get the same snapshot, so it must tell apart who
         may see what: a role, never nothing. The stream ends with OK after `max_frames` frames (0: no
-        limit), or with `replay_only` when it is up to date. `stamp` marks what is sent live.
-        MusterError NOT_FOUND when the organization has no such room, DRAINING when this worker goes away.
+        limit), or with `replay_only` when it is up to date. `stamp` marks what is sent live. Entering
+        raises MusterError: NOT_FOUND when the organization has no such room, DRAINING when this
+        worker goes away.
         """
-        async with self._enter(room_id) as room:
-            await room.tail.open(organization_id)
-            watch = Watch(
-                tail=room.tail,
-                after=after,
-                snapshot=snapshot,
-                snapshot_key=snapshot_key,
-                viewer=viewer,
-                max_frames=max_frames,
-                replay_only=replay_only,
-                renewal=renewal,
-                stamp=stamp,
-            )
-            with self._stream(room, watch) as feed:
-                yield feed
+        watch = Watch(
+            after=after,
+            snapshot=snapshot,
+            snapshot_key=snapshot_key,
+            viewer=viewer,
+            max_frames=max_frames,
+            replay_only=replay_only,
+            renewal=renewal,
+            stamp=stamp,
+        )
+        return Opening(self, self._process, room_id, watch, organization_id=organization_id)
 
-    @asynccontextmanager
-    async def open_views(
+    def open_views(
         self, room_id: str, *, viewer: object = None, max_frames: int = 0, replay_only: bool = False
-    ) -> AsyncIterator[Feed]:
+    ) -> Opening:
         """Watch only the views and lossy messages of a room, which needs no log. The caller checks who may.
 
         With `replay_only` the stream gives the views that are there, and ends.
         """
-        async with self._enter(room_id) as room:
-            watch = Watch(
-                tail=self._no_tail,
-                after=b"",
-                snapshot=_no_snapshot,
-                snapshot_key=None,
-                viewer=viewer,
-                max_frames=max_frames,
-                replay_only=replay_only,
-                renewal=None,
-            )
-            with self._stream(room, watch) as feed:
-                yield feed
+        watch = Watch(
+            after=b"",
+            snapshot=_no_snapshot,
+            snapshot_key=None,
+            viewer=viewer,
+            max_frames=max_frames,
+            replay_only=replay_only,
+            renewal=None,
+        )
+        return Opening(self, self._process, room_id, watch, tail=self._no_tail)
+
+    async def enter_room(self, room_id: str) -> Room:
+        """Return a room that is kept up to date until `leave_room`; MusterError DRAINING."""
+        if self._draining:
+            raise MusterError(Reason.DRAINING)
+        room = self._rooms.get(room_id) or self._add(room_id)
+        room.watchers += 1
+        if (alarm := self._lingering.pop(room_id, None)) is not None:
+            alarm.cancel()
+        try:
+            # Before anything is read: what is published while it is read must not be missed.
+            await self._listener.subscribe(channel_of(self._schema, room_id))
+        except BaseException:
+            self.leave_room(room, None)
+            raise
+        return room
+
+    def leave_room(self, room: Room, stream: Feed | None) -> None:
+        """Let a stream go, or who did not get as far as to have one."""
+        if stream is not None:
+            room.leave(stream)
+            self._left.set()
+        room.watchers -= 1
+        if not room.watchers:
+            self._let_go(room)
 
     async def drain(self, *, grace_seconds: float = 10.0) -> None:
         """Tell every client to reconnect, at a time spread at random, and wait until the streams have ended.
@@ -172,33 +191,6 @@ class Hub:
                 while any(room.streams for room in self._rooms.values()):
                     self._left.clear()
                     await self._left.wait()
-
-    @asynccontextmanager
-    async def _enter(self, room_id: str) -> AsyncIterator[Room]:
-        if self._draining:
-            raise MusterError(Reason.DRAINING)
-        room = self._rooms.get(room_id) or self._add(room_id)
-        room.watchers += 1
-        if (alarm := self._lingering.pop(room_id, None)) is not None:
-            alarm.cancel()
-        try:
-            # Before anything is read: what is published while it is read must not be missed.
-            await self._listener.subscribe(channel_of(self._schema, room_id))
-            yield room
-        finally:
-            room.watchers -= 1
-            if not room.watchers:
-                self._let_go(room)
-
-    @contextmanager
-    def _stream(self, room: Room, watch: Watch) -> Iterator[Feed]:
-        feed = Feed(room, self._process, watch)
-        room.enter(feed)
-        try:
-            yield feed
-        finally:
-            room.leave(feed)
-            self._left.set()
 
     def _add(self, room_id: str) -> Room:
         room = self._rooms[room_id] = Room(room_id, self._log, self._process)
