@@ -10,6 +10,7 @@ from google.protobuf.descriptor import FileDescriptor
 from muster.presence.v1 import attendance_service_pb2, friend_service_pb2, presence_service_pb2
 from muster_kit.clock import CalibratedClock
 from muster_kit.errors import MusterError
+from muster_kit.ids import new_id
 from muster_kit.rpc.auth import Authenticator
 from muster_kit.rpc.policy import Policy
 from muster_kit.rpc.revocations import Revocations
@@ -33,7 +34,9 @@ from muster_presence.sweeper import keep_sweeping
 from muster_presence.tickets import TicketReader
 from muster_presence.usecases_access import Doors
 from muster_presence.usecases_beats import Beats
+from muster_presence.usecases_connect import Connections
 from muster_presence.usecases_reads import Reads
+from muster_presence.usecases_steps import StepQueue
 from muster_presence.usecases_watch import ScopeWatches, Shapes
 
 _CALIBRATE_EVERY: Final = timedelta(minutes=1)
@@ -62,14 +65,18 @@ class PresenceApp:
         self._revocations = Revocations(self._redis, ticket_lifetime=settings.ticket_lifetime)
         self._index = RedisPresence(self._index_redis, self._clock, service_settings.timing)
         doors = Doors(TicketReader(self._authenticator, self._revocations))
-        self._beats = Beats(self._index, doors)
+        self._queue = StepQueue(self._index)
+        self._connections = Connections(self._queue, doors, self._clock, holder=new_id())
+        beats = Beats(self._queue, self._index, doors, adopt=self._connections.adopt)
         log = RedisScopeLog(self._index_redis, self._clock, service_settings.timing)
         tuning = Tuning(heartbeat_seconds=settings.heartbeat_seconds)
         self._hub = Hub(self._redis, log, schema=SCHEMA, clock=self._clock, tuning=tuning)
         shapes = Shapes(convert.snapshot, convert.view)
         self._watches = ScopeWatches(self._hub, self._index, log, doors, shapes, self._clock)
         servicer = PresenceServicer(
-            beats=self._beats,
+            beats=beats,
+            connections=self._connections,
+            hub=self._hub,
             reads=Reads(self._index, doors),
             watches=self._watches,
             settings=service_settings,
@@ -97,9 +104,11 @@ class PresenceApp:
         await self._exits.enter_async_context(self._hub)
         self._exits.push_async_callback(self._background.close)
         # The first to end: what it has is answered with everything else still there.
-        self._exits.push_async_callback(self._beats.close)
+        self._exits.push_async_callback(self._queue.close)
+        self._exits.push_async_callback(self._connections.close)
         self._background.spawn(self._clock.keep(_CALIBRATE_EVERY), name="keep_clock")
         self._background.spawn(self._revocations.run(), name="hear_revocations")
+        self._background.spawn(self._connections.keep_renewing(), name="renew_leases")
         self._background.spawn(self._watches.keep_checking(), name="check_counts")
         self._background.spawn(keep_sweeping(self._index), name="sweep")
         self._is_serving = True
@@ -107,6 +116,7 @@ class PresenceApp:
     async def drain(self) -> None:
         """Send the watchers elsewhere; beats are taken as long as they come."""
         self._is_serving = False
+        self._connections.drain()
         await self._hub.drain()
 
     async def close(self) -> None:

@@ -1,9 +1,10 @@
 """Presence between contract and model; pure."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from muster.presence.v1 import presence_pb2, presence_service_pb2, scope_pb2
+from muster.presence.v1 import inbox_pb2, presence_pb2, presence_service_pb2, scope_pb2
+from muster.stream.v1 import stream_pb2
 
 from muster_presence.model import Activity, Profile, Role, ScopeId, ScopeKind
 from muster_presence.settings import PresenceServiceSettings
@@ -67,12 +68,15 @@ def user_beat(message: presence_service_pb2.UserBeat, index: int) -> UserBeat:
     )
 
 
-def lease(settings: PresenceServiceSettings, scopes: Sequence[ScopeId], now: datetime) -> presence_pb2.Lease:
-    """Return the lease of a device that has just beaten."""
+def lease(
+    settings: PresenceServiceSettings, scopes: Sequence[ScopeId], now: datetime, *, has_stream: bool = False
+) -> presence_pb2.Lease:
+    """Return the lease of a device that has just beaten, or that has a stream."""
+    lasts = timedelta(milliseconds=settings.timing.stream_lease_ms) if has_stream else settings.stale_after
     return presence_pb2.Lease(
         next_beat_delay=settings.beat_interval,
         stale_after=settings.stale_after,
-        expire_time=now + settings.stale_after + settings.return_grace,
+        expire_time=now + lasts + settings.return_grace,
         scopes=[scope_message(scope) for scope in scopes],
     )
 
@@ -114,3 +118,24 @@ def counts(counted: Counts) -> presence_pb2.PresenceCounts:
     for (kind, target_id), count in counted.activities:
         message.activities.add(kind=kind, target_id=target_id, count=count)
     return message
+
+
+def opening(
+    lease: presence_pb2.Lease, now: datetime, *, is_resumed: bool
+) -> list[presence_service_pb2.ConnectResponse]:
+    """Return the first frames of a connection: what is in the inbox, and the lease."""
+    frames = [
+        presence_service_pb2.ConnectResponse(snapshot=inbox_pb2.InboxSnapshot()),
+        presence_service_pb2.ConnectResponse(view=inbox_pb2.InboxView(version=1, lease=lease, full=True)),
+    ]
+    if is_resumed:
+        reset = stream_pb2.Reset(cause=stream_pb2.RESET_CAUSE_CURSOR_FOREIGN)
+        frames.insert(0, presence_service_pb2.ConnectResponse(reset=reset))
+    for frame in frames:
+        frame.server_time.FromDatetime(now)
+    return frames
+
+
+def inbox_room(organization_id: str, user_id: str) -> str:
+    """Return the hub's room of a person's inbox."""
+    return f"inbox/{len(organization_id)}:{organization_id}:{user_id}"

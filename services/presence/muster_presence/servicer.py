@@ -10,12 +10,14 @@ from muster_kit.clock import Clock
 from muster_kit.errors import Reason
 from muster_kit.paging import LARGEST_BIGINT, Pages
 from muster_kit.rpc.call import Call
+from muster_kit.streams import Hub
 
 from muster_presence import convert
 from muster_presence.model import ScopeKind
 from muster_presence.settings import PresenceServiceSettings
 from muster_presence.usecases_access import Place
 from muster_presence.usecases_beats import Beats, Said
+from muster_presence.usecases_connect import Connections
 from muster_presence.usecases_reads import Reads, Wanted
 from muster_presence.usecases_watch import Extent, ScopeWatches
 
@@ -29,14 +31,42 @@ class PresenceServicer:
         beats: Beats,
         reads: Reads,
         watches: ScopeWatches,
+        connections: Connections,
+        hub: Hub,
         settings: PresenceServiceSettings,
         clock: Clock,
     ) -> None:
         self._beats = beats
         self._reads = reads
         self._watches = watches
+        self._connections = connections
+        self._hub = hub
         self._settings = settings
         self._clock = clock
+
+    async def Connect(self, request: pb.ConnectRequest, call: Call) -> None:
+        """Be here for as long as the stream is open."""
+        said = Said(
+            device_id=request.device_id,
+            is_away=request.away,
+            sequence=request.device_sequence,
+            activity=convert.activity_in(request),
+        )
+        places = convert.entries(request.scopes)
+        async with self._connections.hold(call.caller, said, places) as connection:
+            now = self._clock.now()
+            lease = convert.lease(self._settings, connection.scopes, now, has_stream=True)
+            # Nothing is put into inboxes yet: each is empty, and a cursor of none.
+            frames = convert.opening(lease, now, is_resumed=bool(request.after))
+            for frame in frames[: request.max_frames or None]:
+                await call.write(frame)
+            if request.replay_only or 0 < request.max_frames <= len(frames):
+                return
+            room_id = convert.inbox_room(call.caller.organization_id, call.caller.subject)
+            max_frames = max(0, request.max_frames - len(frames))
+            async with self._hub.open_views(room_id, max_frames=max_frames) as feed:
+                connection.feed = feed
+                await feed.serve(call.write)
 
     async def Heartbeat(self, request: pb.HeartbeatRequest, call: Call) -> pb.HeartbeatResponse:
         """Be here until the next beat is overdue."""

@@ -92,6 +92,10 @@ class PresenceIndex(Protocol):
         """
         ...
 
+    async def ping(self) -> None:
+        """Return when it answers."""
+        ...
+
     async def sweep(self, *, most_scopes: int) -> bool:
         """Let go of what has run out, wherever that is; False when there may be more."""
         ...

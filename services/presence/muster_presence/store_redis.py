@@ -81,6 +81,10 @@ class RedisPresence:
         await self._forget_places(steps, taken)
         return taken
 
+    async def ping(self) -> None:
+        """Return when Redis answers."""
+        await answer(self._redis.ping())
+
     async def sweep(self, *, most_scopes: int) -> bool:
         """Let go of what has run out, wherever that is; False when there may be more."""
         now_ms = self._commands.now_ms()

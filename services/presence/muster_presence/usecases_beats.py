@@ -1,23 +1,18 @@
 """What devices say: that they are here, what is done with them, and that they leave."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from muster_kit.caller import Caller
-from muster_kit.db.group_commit import GroupCommit
 from muster_kit.errors import MusterError, Reason
 
 from muster_presence.model import Activity, Outcome, Profile, ScopeId, Step, Verb
 from muster_presence.store import PresenceIndex
 from muster_presence.usecases_access import Doors, Place, Presence, require_service_for, scope_of
+from muster_presence.usecases_steps import StepQueue
 
-_BEATS_A_CALL: Final = 1000
-_MOST_WAITING: Final = 10_000
-"""So many beats wait for the index at most; more are refused, to come again later."""
-
-_Steps: TypeAlias = Sequence[tuple[ScopeId, Step]]
+Adopt: TypeAlias = Callable[[ScopeId, Step], Step]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,21 +53,17 @@ class UserBeat:
 
 
 class Beats:
-    """Takes what devices say. Whatever comes while the index works is its next batch.
+    """Takes what devices say.
 
     All of these raise UNAVAILABLE while the index is away, and RATE_LIMITED when too many beats wait.
     """
 
-    def __init__(self, index: PresenceIndex, doors: Doors) -> None:
+    def __init__(self, queue: StepQueue, index: PresenceIndex, doors: Doors, *, adopt: Adopt) -> None:
+        """`adopt` makes the step of a device that has a stream."""
+        self._queue = queue
         self._index = index
         self._doors = doors
-        self._group: GroupCommit[_Steps, Sequence[Outcome]] = GroupCommit(
-            self._flush, max_items=_BEATS_A_CALL, max_waiting=_MOST_WAITING, weigh=len
-        )
-
-    async def close(self) -> None:
-        """Take nothing more, and wait for what is under way."""
-        await self._group.close()
+        self._adopt = adopt
 
     async def beat(self, caller: Caller, said: Said, places: Sequence[Place]) -> Sequence[ScopeId]:
         """Be in the places, or without any where the device is already; return where it is.
@@ -84,8 +75,9 @@ class Beats:
             if here:
                 return here
         entered = [await self._doors.enter(caller, place) for place in places or [self._doors.home(caller)]]
-        steps = [(presence.scope, said.step(Verb.BEAT, caller, presence)) for presence in entered]
-        await self._group.submit(steps)
+        beats = [(presence.scope, said.step(Verb.BEAT, caller, presence)) for presence in entered]
+        steps = [(scope, self._adopt(scope, step)) for scope, step in beats]
+        await self._queue.submit(steps)
         return [presence.scope for presence in entered]
 
     async def set_activity(self, caller: Caller, said: Said, place: Place) -> bytes:
@@ -108,7 +100,7 @@ class Beats:
         if not places:
             scopes = await self._whereabouts(caller, said.device_id)
         if scopes:
-            await self._group.submit([(scope, said.step(Verb.LEAVE, caller)) for scope in scopes])
+            await self._queue.submit([(scope, said.step(Verb.LEAVE, caller)) for scope in scopes])
         return scopes
 
     async def batch(
@@ -129,7 +121,7 @@ class Beats:
                 continue
             steps.append((scope, _step(caller, beat, sequence)))
         if steps:
-            await self._group.submit(steps)
+            await self._queue.submit(steps)
         return refused
 
     async def _touch(self, caller: Caller, said: Said) -> list[ScopeId]:
@@ -137,24 +129,14 @@ class Beats:
         scopes = await self._whereabouts(caller, said.device_id)
         if not scopes:
             return []
-        outcomes = await self._group.submit([(scope, said.step(Verb.TOUCH, caller)) for scope in scopes])
-        return [
-            scope for scope, outcome in zip(scopes, outcomes, strict=True) if outcome is not Outcome.ABSENT
-        ]
+        results = await self._queue.submit([(scope, said.step(Verb.TOUCH, caller)) for scope in scopes])
+        told = zip(scopes, results, strict=True)
+        return [scope for scope, (outcome, _) in told if outcome is not Outcome.ABSENT]
 
     async def _whereabouts(self, caller: Caller, device_id: str) -> list[ScopeId]:
         found = await self._index.places(caller.organization_id, caller.subject, device_id)
         # A ticket is for its room alone.
         return [scope for scope in found if not caller.is_ticket or scope.scope_id == caller.room_id]
-
-    async def _flush(self, batch: Sequence[_Steps]) -> Sequence[Sequence[Outcome]]:
-        by_scope: defaultdict[ScopeId, list[Step]] = defaultdict(list)
-        for steps in batch:
-            for scope, step in steps:
-                by_scope[scope].append(step)
-        taken = await self._index.change(by_scope)
-        outcomes = {scope: iter(each.outcomes) for scope, each in taken.items()}
-        return [[next(outcomes[scope]) for scope, _ in steps] for steps in batch]
 
 
 def _step(caller: Caller, beat: UserBeat, sequence: int) -> Step:

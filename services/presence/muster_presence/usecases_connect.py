@@ -1,0 +1,203 @@
+"""Open streams: whoever has one is here, and nobody has to do anything for it."""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final, TypeAlias
+
+import structlog
+from muster.stream.v1.stream_pb2 import RECONNECT_CAUSE_TICKET_EXPIRED
+from muster_kit.caller import Caller
+from muster_kit.clock import Clock
+from muster_kit.errors import MusterError
+from muster_kit.streams import Feed
+from muster_kit.streams.background import Background
+
+from muster_presence.model import Outcome, ScopeId, Step, Verb
+from muster_presence.usecases_access import Doors, Place
+from muster_presence.usecases_beats import Said
+from muster_presence.usecases_steps import Result, StepQueue
+
+_RENEW_SECONDS: Final = 5.0
+"""A third of how long the index takes a process for living."""
+
+_DEVICES_A_CALL: Final = 500
+"""The index does nothing else while it takes a call."""
+
+_Device: TypeAlias = tuple[str, str, str]
+"""Organization, user and device."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """One device of one person in one scope."""
+
+    scope: ScopeId
+    user_id: str
+    device_id: str
+
+
+@dataclass(slots=True, eq=False)
+class _Hold:
+    """A spot that streams of this process hold; `step` says what to tell an index that has lost it."""
+
+    step: Step
+    streams: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """One open stream, the scopes it opened with, and what it holds by now."""
+
+    scopes: Sequence[ScopeId]
+    expire_time: datetime
+    feed: Feed | None = None
+    holds: dict[Spot, _Hold] = field(default_factory=dict)
+
+
+class Connections:
+    """The devices that have a stream in this process.
+
+    One task renews them all, with few calls; a stream has neither a task nor a timer of its own. When the
+    last stream of a device ends without a goodbye, the grace begins in which it may return, here or
+    elsewhere. When the process goes away, its devices stay as long as if it had been killed, so that
+    clients have the time to come back that they were told.
+    """
+
+    def __init__(self, queue: StepQueue, doors: Doors, clock: Clock, *, holder: str) -> None:
+        """`holder` names this process, and never another one."""
+        self._queue = queue
+        self._doors = doors
+        self._clock = clock
+        self._holder = holder
+        self._held: dict[Spot, _Hold] = {}
+        self._open: defaultdict[_Device, set[Connection]] = defaultdict(set)
+        self._background = Background()
+        self._is_draining = False
+
+    @asynccontextmanager
+    async def hold(self, caller: Caller, said: Said, places: Sequence[Place]) -> AsyncIterator[Connection]:
+        """Be in the places, or at home without any, until the context ends.
+
+        Raises what `Doors.enter` raises, and what `StepQueue.submit` does.
+        """
+        entered = [await self._doors.enter(caller, place) for place in places or [self._doors.home(caller)]]
+        steps = {
+            presence.scope: replace(said.step(Verb.HOLD, caller, presence), holder=self._holder)
+            for presence in entered
+        }
+        connection = Connection(list(steps), caller.expire_time)
+        device = (caller.organization_id, caller.subject, said.device_id)
+        self._open[device].add(connection)
+        try:
+            # Held before the index is asked: who is cancelled meanwhile lets go of what it was given.
+            for scope, step in steps.items():
+                self._take(connection, scope, step)
+            opened = list(connection.holds.items())
+            results = await self._queue.submit(list(steps.items()))
+            for (spot, hold), result in zip(opened, results, strict=True):
+                self._learn(spot, hold, result)
+            yield connection
+        finally:
+            self._open[device].discard(connection)
+            if not self._open[device]:
+                del self._open[device]
+            self._let_go(connection)
+
+    def adopt(self, scope: ScopeId, step: Step) -> Step:
+        """Return the step to take for a beat: a device that has a stream here is held from then on."""
+        connections = self._open.get((scope.organization_id, step.user_id, step.device_id), set())
+        spot = Spot(scope, step.user_id, step.device_id)
+        for connection in connections:
+            hold = connection.holds.get(spot)
+            if hold is None or self._held.get(spot) is not hold:
+                self._take(connection, scope, step)
+        return replace(step, verb=Verb.HOLD, holder=self._holder) if connections else step
+
+    def drain(self) -> None:
+        """Leave the devices to their leases from now on."""
+        self._is_draining = True
+
+    async def keep_renewing(self) -> None:
+        """Renew all leases every few seconds until cancelled, and end streams whose tokens ran out."""
+        was_away = False
+        while True:
+            # Not all processes at once.
+            await asyncio.sleep(_RENEW_SECONDS * random.uniform(0.8, 1))  # noqa: S311 - spreads load
+            self._end_expired()
+            try:
+                await self._renew()
+                was_away = False
+            except MusterError as error:
+                if not was_away:
+                    _log.warning("leases_not_renewed", error=str(error))
+                was_away = True
+
+    async def close(self) -> None:
+        """Stop telling the index of streams that ended."""
+        await self._background.close()
+
+    def _take(self, connection: Connection, scope: ScopeId, step: Step) -> None:
+        spot = Spot(scope, step.user_id, step.device_id)
+        hold = self._held.get(spot)
+        if hold is None:
+            hold = self._held[spot] = _Hold(step)
+        hold.step = replace(step, holder=self._holder, enter_ms=hold.step.enter_ms)
+        hold.streams += 1
+        connection.holds[spot] = hold
+
+    def _let_go(self, connection: Connection) -> None:
+        closed = []
+        for spot, hold in connection.holds.items():
+            hold.streams -= 1
+            # Not when it said goodbye, or when that was so and another stream has taken its place.
+            if not hold.streams and self._held.get(spot) is hold:
+                del self._held[spot]
+                closed.append((spot.scope, replace(hold.step, verb=Verb.CLOSE)))
+        if closed and not self._is_draining:
+            self._background.spawn(self._close(closed), name="close_devices")
+
+    async def _close(self, closed: Sequence[tuple[ScopeId, Step]]) -> None:
+        # The queue keeps the order: whoever comes back at once holds the device after this.
+        still = [
+            (scope, step)
+            for scope, step in closed
+            if Spot(scope, step.user_id, step.device_id) not in self._held
+        ]
+        try:
+            if still:
+                await self._queue.submit(still)
+        except MusterError as error:
+            # Their leases run out by themselves.
+            _log.info("devices_not_closed", detail=str(error))
+
+    async def _renew(self) -> None:
+        held = list(self._held.items())
+        for start in range(0, len(held), _DEVICES_A_CALL):
+            batch = [
+                each for each in held[start : start + _DEVICES_A_CALL] if self._held.get(each[0]) is each[1]
+            ]
+            steps = [(spot.scope, replace(hold.step, verb=Verb.RENEW, sequence=0)) for spot, hold in batch]
+            for (spot, hold), result in zip(batch, await self._queue.submit(steps), strict=True):
+                self._learn(spot, hold, result)
+
+    def _learn(self, spot: Spot, hold: _Hold, result: Result) -> None:
+        outcome, enter_ms = result
+        if outcome is Outcome.TAKEN:
+            hold.step = replace(hold.step, enter_ms=enter_ms)
+        elif self._held.get(spot) is hold:
+            # It said goodbye, perhaps elsewhere, while the stream is open, or before it was heard of.
+            del self._held[spot]
+
+    def _end_expired(self) -> None:
+        now = self._clock.now()
+        for connections in self._open.values():
+            for connection in connections:
+                if connection.expire_time <= now and connection.feed is not None:
+                    connection.feed.reconnect(RECONNECT_CAUSE_TICKET_EXPIRED)
