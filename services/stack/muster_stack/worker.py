@@ -20,6 +20,7 @@ from muster_kit.telemetry import configure_logging
 
 from muster_stack.configuration import read_settings
 from muster_stack.hosting import Host
+from muster_stack.memory import give_back_large_blocks
 from muster_stack.problem import Problem
 
 # So many more objects than at the last collection start the next one; the interpreter's 700 are few calls.
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--ready-fd", type=int, help="Descriptor to write a line to once serving.")
     parser.add_argument("--shared", action="store_true", help="Other workers listen on the same port.")
     options = parser.parse_args(arguments)
+    give_back_large_blocks()
     try:
         settings = read_settings()
         configure_logging(json=settings.log_json)
