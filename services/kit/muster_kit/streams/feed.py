@@ -97,6 +97,8 @@ class Feed:
             heartbeat.stop()
             if self._renewal_alarm is not None:
                 self._renewal_alarm.cancel()
+            # Errands hold the stream that holds them.
+            self._errands.clear()
 
     def wake(self) -> None:
         """Look for something to send, if the stream is waiting."""

@@ -33,25 +33,24 @@ class Replay:
     back of them wants; what was read stays on a shelf for those who come next.
     """
 
-    def __init__(self, read: ReadRuns, *, max_events: int, max_bytes: int) -> None:
-        self._read = read
+    def __init__(self, *, max_events: int, max_bytes: int) -> None:
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._shelf = self._new_shelf()
         self._flights = Singleflight()
         self._wanted: dict[object, int] = {}
 
-    async def find(self, seq: int, *, end: Callable[[], int]) -> Run | None:
+    async def find(self, seq: int, *, read: ReadRuns, end: Callable[[], int]) -> Run | None:
         """Return the run that holds event `seq`, or None when the log does not have it.
 
-        `end` says, when the query is made, before which event reading may stop.
+        `read` is asked for what is not here; `end` says, when it is, before which event reading may stop.
         """
         asker = object()
         self._wanted[asker] = seq
         try:
             while (run := self._shelf.get(seq)) is None:
                 shelf = self._shelf
-                page = await self._flights.run(shelf, partial(self._fetch, shelf, end))
+                page = await self._flights.run(shelf, partial(self._fetch, shelf, read, end))
                 if page.covers(seq):
                     # From the page itself: a small shelf may have lost the run again.
                     return next((run for run in page.runs if run.first_seq <= seq <= run.last_seq), None)
@@ -70,11 +69,11 @@ class Replay:
     def _new_shelf(self) -> Shelf:
         return Shelf(max_events=2 * self._max_events, max_bytes=self._max_bytes)
 
-    async def _fetch(self, shelf: Shelf, end: Callable[[], int]) -> _Page:
+    async def _fetch(self, shelf: Shelf, read: ReadRuns, end: Callable[[], int]) -> _Page:
         # A flight starts when all streams of this turn of the loop have said what they want.
         after_seq = min(self._wanted.values(), default=_NOBODY) - 1
         limit = min(self._max_events, max(end() - after_seq - 1, 1))
-        runs = await self._read(after_seq, limit)
+        runs = await read(after_seq, limit)
         for run in runs:
             shelf.add(run)
         return _Page(after_seq, runs)

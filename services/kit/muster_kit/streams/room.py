@@ -118,7 +118,9 @@ class Room:
 
     async def close(self) -> None:
         """Stop whatever still works for the room."""
-        for coalesced in self._coalesced.values():
+        # Without these they would hold the room, which holds them, until a garbage collection.
+        coalesced_views, self._coalesced = self._coalesced, {}
+        for coalesced in coalesced_views.values():
             coalesced.close()
         await self.tail.close()
 

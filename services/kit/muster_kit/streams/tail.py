@@ -55,7 +55,7 @@ class Tail:
         self._filling: asyncio.Task[None] | None = None
         self._flights = Singleflight()
         self._snapshots = Snapshots(process.clock, tuning)
-        self._replay = Replay(self._read_runs, max_events=tuning.replay_events, max_bytes=tuning.ring_bytes)
+        self._replay = Replay(max_events=tuning.replay_events, max_bytes=tuning.ring_bytes)
 
     @property
     def opened(self) -> bool:
@@ -116,7 +116,7 @@ class Tail:
 
     async def find(self, seq: int) -> Run | None:
         """Return the run that holds event `seq`, read from the log, or None when it is not kept."""
-        return await self._replay.find(seq, end=self._oldest_at_hand)
+        return await self._replay.find(seq, read=self._read_runs, end=self._oldest_at_hand)
 
     async def snapshot(self, key: Hashable, take: TakeSnapshot, *, newest: bool) -> Snapshot:
         """Return a snapshot frame, shared by all who come with `key` within a moment.
@@ -134,6 +134,8 @@ class Tail:
         await self._flights.close()
         await self._snapshots.close()
         await self._replay.close()
+        # Its room holds it.
+        self._on_run, self._on_change = _unheard, _unheard
 
     def _oldest_at_hand(self) -> int:
         return self.ring.oldest_seq or self.head + 1
@@ -222,3 +224,7 @@ class Tail:
         payloads = [event.payload for event in stored]
         runs = press.runs(stored[0].seq, payloads, now=now, made=made) if stored else ()
         return [replace(run, is_live=False) for run in runs]
+
+
+def _unheard(*_: object) -> None:
+    """What a tail tells once its room is closed."""

@@ -22,6 +22,8 @@ class Alarm:
     def cancel(self) -> None:
         """Forget it; nothing happens when it has rung already."""
         self._slot.discard(self)
+        # Who asked holds the alarm: if it still held them, both would stay until a garbage collection.
+        self.ring = _silent
 
 
 class Wheel:
@@ -76,3 +78,7 @@ class Wheel:
         except Exception:  # noqa: BLE001 - logged here
             # One that fails must not keep the others of this tick asleep for ever.
             _log.exception("alarm_failed")
+
+
+def _silent() -> None:
+    """What an alarm does that was taken back."""
