@@ -1,6 +1,7 @@
 """Whoever applies the views of a board as the contract says holds the board, however much they skip."""
 
 import random
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -42,9 +43,12 @@ class Truth:
         placed = sorted((line for line in self.lines.values() if line.place), key=lambda line: line.place)
         return [line.entry_id for line in placed]
 
-    async def read(self) -> tuple[int, list[Line]]:
-        """What the store would say."""
-        return self.seq, [line for line in self.lines.values() if line.place]
+    async def read(self, since_seq: int) -> AsyncIterator[tuple[int, list[Line]]]:
+        """What the store would say of what changed since, in two parts."""
+        changed = [line for line in self.lines.values() if line.version > since_seq]
+        half = len(changed) // 2
+        yield self.seq, changed[:half]
+        yield self.seq, changed[half:]
 
 
 class Client:
@@ -174,10 +178,11 @@ async def test_a_store_that_is_away_leaves_the_last_view() -> None:
     truth = Truth(random.Random(4))
     away = False
 
-    async def read() -> tuple[int, list[Line]]:
+    async def read(since_seq: int) -> AsyncIterator[tuple[int, list[Line]]]:
         if away:
             raise MusterError(Reason.UNAVAILABLE)
-        return await truth.read()
+        async for part in truth.read(since_seq):
+            yield part
 
     mirror = BoardMirror(read)
     assert await mirror.compute() is not None
