@@ -62,7 +62,8 @@ async def test_of_streams_that_ended_and_their_rooms_nothing_is_left(world: Worl
                 renewal=renewal,
             )
             async with opening as feed:
-                feed.room.compute("view", _view)
+                # It rests when the room is closed.
+                feed.room.compute("view", _view, rate_per_second=0.01)
                 reader = _Reader(feed)
                 serving = asyncio.create_task(feed.serve(reader.write))
                 await world.append(room_id)

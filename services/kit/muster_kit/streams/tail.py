@@ -129,8 +129,9 @@ class Tail:
 
     async def close(self) -> None:
         """Stop what is being read."""
-        if self._filling is not None:
-            self._filling.cancel()
+        filling, self._filling = self._filling, None
+        if filling is not None:
+            filling.cancel()
         await self._flights.close()
         await self._snapshots.close()
         await self._replay.close()

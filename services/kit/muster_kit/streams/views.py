@@ -187,8 +187,10 @@ class Coalesced:
 
     def close(self) -> None:
         """Stop computing."""
-        if self._task is not None:
-            self._task.cancel()
+        # A cancelled task keeps where it was cut off, and so this: it must not be kept here.
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
 
     async def _run(self) -> None:
         while self._touched:
