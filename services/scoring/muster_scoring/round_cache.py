@@ -1,20 +1,21 @@
 """Rounds as last read, so that grading an answer needs no query."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
 from muster_kit.errors import MusterError, Reason
+from muster_kit.recent import Recent
 
 from muster_scoring.model import Round
 from muster_scoring.store import RoundReader
 
 _CAPACITY: Final = 4096
+_IDLE_SECONDS: Final = 300.0
 
 
 class RoundCache:
-    """Rounds by id, the ones used last.
+    """Rounds by id, those that are answered.
 
     What is here may be outdated: the store refuses what was graded by an outdated round, and whoever
     would refuse an answer by what is here reads the round anew before.
@@ -22,8 +23,7 @@ class RoundCache:
 
     def __init__(self, reader: RoundReader, *, capacity: int = _CAPACITY) -> None:
         self._reader = reader
-        self._capacity = capacity
-        self._rounds: OrderedDict[str, Round] = OrderedDict()
+        self._rounds = Recent[str, Round](capacity=capacity, idle_seconds=_IDLE_SECONDS)
         self._readings: dict[tuple[str, str], asyncio.Task[Round]] = {}
 
     def peek(self, organization_id: str, round_id: str) -> Round | None:
@@ -31,7 +31,6 @@ class RoundCache:
         round_ = self._rounds.get(round_id)
         if round_ is None or round_.organization_id != organization_id:
             return None
-        self._rounds.move_to_end(round_id)
         return round_
 
     async def read(
@@ -59,18 +58,15 @@ class RoundCache:
     def forget(self, organization_id: str, session_id: str) -> None:
         """Drop the rounds of a session; what is being read may still come."""
         of_session = (organization_id, session_id)
-        for round_ in list(self._rounds.values()):
+        for round_ in self._rounds:
             if (round_.organization_id, round_.session_id) == of_session:
-                del self._rounds[round_.round_id]
+                self._rounds.drop(round_.round_id)
 
     async def _read(self, organization_id: str, round_id: str) -> Round:
         round_ = await self._reader.read_round(organization_id, round_id)
         if round_ is None:
             if self.peek(organization_id, round_id) is not None:
-                del self._rounds[round_id]
+                self._rounds.drop(round_id)
             raise MusterError(Reason.NOT_FOUND, detail=f"round {round_id}")
-        self._rounds[round_id] = round_
-        self._rounds.move_to_end(round_id)
-        if len(self._rounds) > self._capacity:
-            self._rounds.popitem(last=False)
+        self._rounds.put(round_id, round_)
         return round_

@@ -1,10 +1,10 @@
 """The boards that services make, as boards: whose they are, and where their lines come from."""
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+from muster_kit.recent import Recent
 from muster_kit.streams.background import Singleflight
 
 from muster_scoring.model_board import Line, Position
@@ -21,7 +21,7 @@ class ScoreboardCache:
 
     def __init__(self, store: ScoreboardStore) -> None:
         self._store = store
-        self._boards: OrderedDict[str, tuple[float, Scoreboard]] = OrderedDict()
+        self._boards = Recent[str, tuple[float, Scoreboard]](capacity=_CAPACITY, idle_seconds=_FRESH_SECONDS)
         self._flights = Singleflight()
 
     async def get(self, board_id: str) -> Scoreboard | None:
@@ -32,17 +32,14 @@ class ScoreboardCache:
         board = await self._flights.run(board_id, lambda: self._store.find(board_id))
         if board is None:
             # That may have been somebody's earlier reading; it may be made the moment after.
-            self._boards.pop(board_id, None)
+            self._boards.drop(board_id)
             return await self._store.find(board_id)
-        self._boards[board_id] = (now, board)
-        self._boards.move_to_end(board_id)
-        if len(self._boards) > _CAPACITY:
-            self._boards.popitem(last=False)
+        self._boards.put(board_id, (now, board))
         return board
 
     def forget(self, board_id: str) -> None:
         """Have a board read anew."""
-        self._boards.pop(board_id, None)
+        self._boards.drop(board_id)
 
     async def close(self) -> None:
         """Stop reading."""

@@ -1,9 +1,9 @@
 """Sessions as they were a moment ago: whose they are, and how far they have come."""
 
 import asyncio
-from collections import OrderedDict
 from typing import Final
 
+from muster_kit.recent import Recent
 from muster_kit.streams.background import Singleflight
 
 from muster_scoring.model import Session
@@ -18,7 +18,9 @@ class SessionCache:
 
     def __init__(self, results: ResultStore) -> None:
         self._results = results
-        self._sessions: OrderedDict[tuple[str, str], tuple[float, Session]] = OrderedDict()
+        self._sessions = Recent[tuple[str, str], tuple[float, Session]](
+            capacity=_CAPACITY, idle_seconds=_FRESH_SECONDS
+        )
         self._flights = Singleflight()
 
     async def get(self, organization_id: str, session_id: str) -> Session | None:
@@ -31,15 +33,12 @@ class SessionCache:
         if session is None:
             # Not kept: it may be made the moment after, and whoever made it must find it.
             return None
-        self._sessions[key] = (now, session)
-        self._sessions.move_to_end(key)
-        if len(self._sessions) > _CAPACITY:
-            self._sessions.popitem(last=False)
+        self._sessions.put(key, (now, session))
         return session
 
     def forget(self, organization_id: str, session_id: str) -> None:
         """Drop a session; what is being read may still come, and is good for a second."""
-        self._sessions.pop((organization_id, session_id), None)
+        self._sessions.drop((organization_id, session_id))
 
     async def close(self) -> None:
         """Stop reading."""

@@ -1,6 +1,5 @@
 """When an answer's time began, and what the network took of it, by the server's clocks alone."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,6 +11,7 @@ from muster_kit.clock import Clock
 from muster_kit.db.group_commit import GroupCommit
 from muster_kit.delivery import Addressee, Delivery, DeliverySeal
 from muster_kit.errors import MusterError, Reason
+from muster_kit.recent import Recent
 from muster_kit.records import record
 
 from muster_scoring.model import MILLISECOND, Round, Seat
@@ -20,6 +20,7 @@ from muster_scoring.store_deliveries import RoundTrips, SeatKey
 
 _SEATS: Final = 65_536
 """So many seats' least round trips are kept here; of the others, the store behind knows."""
+_IDLE_SECONDS: Final = 600.0
 
 _NOTHING: Final = timedelta()
 
@@ -57,7 +58,7 @@ class Deliveries:
         self._trips = trips
         self._clock = clock
         self._bounds = bounds
-        self._measured: OrderedDict[SeatKey, _Measured] = OrderedDict()
+        self._measured = Recent[SeatKey, _Measured](capacity=_SEATS, idle_seconds=_IDLE_SECONDS)
         self._group: GroupCommit[tuple[SeatKey, timedelta], timedelta] = GroupCommit(self._flush)
 
     async def acknowledge(self, caller: Caller, round_id: str, stamp: bytes) -> bytes:
@@ -117,10 +118,7 @@ class Deliveries:
         """Return the least round trip of a seat that is known here, this one included."""
         before = self._measured.get(seat)
         least = trip if before is None else min(trip, before.round_trip)
-        self._measured[seat] = _Measured(least, round_id)
-        self._measured.move_to_end(seat)
-        if len(self._measured) > _SEATS:
-            self._measured.popitem(last=False)
+        self._measured.put(seat, _Measured(least, round_id))
         return least
 
     async def _flush(self, samples: Sequence[tuple[SeatKey, timedelta]]) -> Sequence[timedelta]:
