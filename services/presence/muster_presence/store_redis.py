@@ -26,9 +26,10 @@ _GOES: Final = frozenset(
 _CLAIM_MS: Final = 5_000
 """Whoever begins to sweep a scope and crashes leaves it to others after so long."""
 
+_STEPS_A_SCRIPT: Final = 200
 _PEOPLE_A_SWEEP: Final = 200
 _PEOPLE_A_LOOK: Final = 500
-"""A script does nothing else while it runs: it looks at so many people at most."""
+"""Redis does nothing else while a script runs: these keep each to some milliseconds."""
 
 _NO_ACTIVITY: Final[tuple[Argument, ...]] = ("-", b"", b"", 0)
 _SAME_ACTIVITY: Final[tuple[Argument, ...]] = ("=", b"", b"", 0)
@@ -49,16 +50,18 @@ class RedisPresence:
         self._change, self._sweep, self._people, self._named, self._counts = map(Script, names)
 
     async def change(
-        self,
-        steps: Mapping[ScopeId, Sequence[Step]],
-        *,
-        wants_presence: bool = False,
+        self, steps: Mapping[ScopeId, Sequence[Step]], *, wants_presence: bool = False
     ) -> Mapping[ScopeId, Taken]:
         """Take steps of several scopes, in order within each, in one round trip."""
         now_ms = self._commands.now_ms()
-        commands = [
-            self._commands.make(self._change, scope, int(wants_presence), *_arguments(each), now_ms=now_ms)
+        parts = [
+            (scope, each[start : start + _STEPS_A_SCRIPT])
             for scope, each in steps.items()
+            for start in range(0, len(each), _STEPS_A_SCRIPT)
+        ]
+        commands = [
+            self._commands.make(self._change, scope, int(wants_presence), *_arguments(part), now_ms=now_ms)
+            for scope, part in parts
         ]
         due_ms = {
             scope.key: now_ms + min(self._lasts_ms(step.verb) for step in each)
@@ -73,11 +76,13 @@ class RedisPresence:
                     _remember(pipeline, scope, step, now_ms)
 
         replies = await run_all(self._redis, commands, follow=register)
-        taken: dict[ScopeId, Taken] = {}
-        for scope, command, reply in zip(steps, commands, replies, strict=True):
-            _, presence, facts, outcomes = require(command, reply)
+        taken = {scope: Taken((), (), b"") for scope in steps}
+        for (scope, _), command, reply in zip(parts, commands, replies, strict=True):
+            _, presence, facts, results = require(command, reply)
             self._tell(scope, facts)
-            taken[scope] = Taken([Outcome(each) for each in outcomes[::2]], outcomes[1::2], presence)
+            before = taken[scope]
+            outcomes = [*before.outcomes, *map(Outcome, results[::2])]
+            taken[scope] = Taken(outcomes, [*before.enter_ms, *results[1::2]], presence)
         await self._forget_places(steps, taken)
         return taken
 
