@@ -18,7 +18,7 @@ from muster_scoring.store_boards import RankChange
 
 _UNRANKED: Final = RankChange(0, 0)
 
-_BATCH: Final = 64
+_BATCH: Final = 32
 """So many answers a batch keep the database and this process busy at the same time. With twice as many, all
 of a class's answers may be in one batch, and each waits for the other; with half, commits begin to count."""
 
