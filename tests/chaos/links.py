@@ -72,10 +72,11 @@ class _Link(ABC):
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            # First, as what follows may be cancelled.
+            far.transport.abort()
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            far.transport.abort()
 
     def _prepare(self, far_socket: socket.socket) -> None:  # noqa: B027 - most need nothing
         """Set what the socket to the server needs before it connects."""

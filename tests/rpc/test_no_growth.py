@@ -67,7 +67,10 @@ def _is_ours(each: Any) -> bool:
 
 
 def _is_running(each: Any) -> bool:
-    return type(each).__name__ in {"Task", "Context", "coroutine", "Future", "TimerHandle"}
+    if isinstance(each, asyncio.TimerHandle):
+        # The loop keeps those that were cancelled, until they would have been due.
+        return not each.cancelled()
+    return type(each).__name__ in {"Task", "coroutine", "Future"}
 
 
 async def _held(*, is_counted: Callable[[Any], bool], collect: bool) -> Counter[str]:
