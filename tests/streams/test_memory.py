@@ -3,10 +3,29 @@
 import asyncio
 import gc
 import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from coverage import Coverage
 
 from tests.streams.rooms import NORTH, Worker, World, eventually
 
 STREAMS = 300
+
+
+@contextmanager
+def memory_traced() -> Iterator[None]:
+    """Without the measurement of coverage meanwhile, which holds memory for every frame that waits."""
+    coverage = Coverage.current()
+    if coverage is not None:
+        coverage.stop()
+    tracemalloc.start()
+    try:
+        yield
+    finally:
+        tracemalloc.stop()
+        if coverage is not None:
+            coverage.start()
 
 
 async def test_a_stream_that_waits_holds_little(world: World, worker: Worker, room_id: str) -> None:
@@ -34,15 +53,14 @@ async def test_a_stream_that_waits_holds_little(world: World, worker: Worker, ro
         return tracemalloc.get_traced_memory()[0] - before
 
     watching: list[asyncio.Task[None]] = []
-    tracemalloc.start()
     try:
-        # The first makes what all share.
-        await held_by(1)
-        held = await held_by(STREAMS)
+        with memory_traced():
+            # The first makes what all share. What else the process does meanwhile only adds.
+            await held_by(1)
+            held = min([await held_by(STREAMS) for _ in range(3)])
     finally:
-        tracemalloc.stop()
         for task in watching:
             task.cancel()
         await asyncio.gather(*watching, return_exceptions=True)
     # The task is in it; a generator, a closure or a dict more would show.
-    assert held / STREAMS < 4_500, held / STREAMS
+    assert held / STREAMS < 4_000, held / STREAMS
