@@ -67,10 +67,13 @@ def _is_ours(each: Any) -> bool:
 
 
 def _is_running(each: Any) -> bool:
-    if isinstance(each, asyncio.TimerHandle):
-        # The loop keeps those that were cancelled, until they would have been due.
-        return not each.cancelled()
-    return type(each).__name__ in {"Task", "coroutine", "Future"}
+    return type(each).__name__ in {"Task", "Context", "coroutine", "Future", "TimerHandle"}
+
+
+def _cancelled() -> set[int]:
+    """Timers that were cancelled, with their contexts: the loop keeps them until they would have been due."""
+    timers = [each for each in gc.get_objects() if isinstance(each, asyncio.TimerHandle) and each.cancelled()]
+    return {id(each) for timer in timers for each in (timer, timer._context)}
 
 
 async def _held(*, is_counted: Callable[[Any], bool], collect: bool) -> Counter[str]:
@@ -81,7 +84,9 @@ async def _held(*, is_counted: Callable[[Any], bool], collect: bool) -> Counter[
         await asyncio.sleep(0.05)
         if collect:
             gc.collect()
-        before, held = held, Counter(type(each).__name__ for each in gc.get_objects() if is_counted(each))
+        left_out = _cancelled()
+        counted = (each for each in gc.get_objects() if is_counted(each) and id(each) not in left_out)
+        before, held = held, Counter(type(each).__name__ for each in counted)
         if held == before:
             break
     return held

@@ -4,14 +4,15 @@
 -- A row is returned for every input, in the order of the inputs. Outcomes:
 --   1 accepted   2 already answered (`stored` has the answer that counts)
 --   3 the round is not, or no longer, what the grade was made from
---   4 the seat's ticket was withdrawn; for drafts: the seat is hidden, who had it was sent away
+--   4 the seat's ticket was withdrawn; for drafts and services: the seat is hidden, who had it was sent away
+--   6 somebody keeps the session for long, and `in_wait` is false: nothing was looked at, let alone done
 -- `seq` orders the changes of a session. One call takes all numbers after `first_seq`, in the order of its
 -- inputs, those of the refused ones included; nobody else gets a number in between.
 -- The standing returned is the participant's after this answer, or the present one when it was refused.
 -- Answers to rounds that withhold feedback are held: the board, the streak and who was first know nothing
 -- of them until the round closes.
 CREATE FUNCTION scoring.submit_responses(
-    in_entries scoring.entry[], in_rule_version smallint, in_from_draft boolean
+    in_entries scoring.entry[], in_rule_version smallint, in_from_draft boolean, in_wait boolean
 ) RETURNS TABLE (
     outcome smallint,
     first_seq bigint,
@@ -28,13 +29,25 @@ SET enable_mergejoin = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
+DECLARE
+    ours text[];
 BEGIN
+    -- Whoever keeps a session long, as closing a round of many drafts does, has this lock of it alone, and
+    -- takes it before the row's. Batches share it: they wait for one another, which is short, and pass over
+    -- what is kept long. Who waits for it alone is not overtaken by those who would share it.
+    IF in_wait THEN
+        SELECT array_agg(session_id) INTO ours
+        FROM (SELECT DISTINCT session_id FROM unnest(in_entries) ORDER BY session_id) AS e
+        -- It returns nothing, which is not null.
+        WHERE pg_advisory_xact_lock_shared(hashtextextended('scoring.session/' || session_id, 0)) IS NOT NULL;
+    ELSE
+        SELECT array_agg(session_id) INTO ours
+        FROM (SELECT DISTINCT session_id FROM unnest(in_entries)) AS e
+        WHERE pg_try_advisory_xact_lock_shared(hashtextextended('scoring.session/' || session_id, 0));
+    END IF;
     -- The one mutex of a session: rounds are opened, paused, closed and cancelled under it too. What
     -- follows is a statement of its own, so it sees all that was committed before the lock was had.
-    PERFORM FROM scoring.session
-    WHERE session_id IN (SELECT e.session_id FROM unnest(in_entries) AS e)
-    ORDER BY session_id
-    FOR NO KEY UPDATE;
+    PERFORM FROM scoring.session WHERE session_id = ANY (ours) ORDER BY session_id FOR NO KEY UPDATE;
 
     RETURN QUERY
     WITH judged AS MATERIALIZED (
@@ -59,8 +72,13 @@ BEGIN
             coalesce(p.held_count, 0) AS held_before,
             d AS stored,
             CASE
-                -- The generation guards a ticket; a draft was saved while its ticket counted.
-                WHEN CASE WHEN in_from_draft THEN p.hidden ELSE i.generation < p.minimum_generation END THEN 4
+                WHEN s.session_id <> ALL (coalesce(ours, '{}')) THEN 6
+                -- The generation guards a ticket; a draft was saved while its ticket counted, and services
+                -- have none.
+                WHEN CASE
+                    WHEN in_from_draft OR i.generation IS NULL THEN p.hidden
+                    ELSE i.generation < p.minimum_generation
+                END THEN 4
                 WHEN d.round_id IS NOT NULL THEN 2
                 WHEN r.session_id = i.session_id AND r.revision = i.revision AND r.status = 1 THEN 1
                 ELSE 3
@@ -68,7 +86,7 @@ BEGIN
         FROM unnest(in_entries) WITH ORDINALITY AS i (
             session_id, round_id, revision, participant_id, generation,
             display_name, request_id, answer, status, base, speed,
-            penalty, credit, duration_ms, submit_time, tokens, ordinal
+            penalty, credit, duration_ms, submit_time, tokens, delivery_delay_ms, network_credit_ms, ordinal
         )
         LEFT JOIN scoring.session AS s ON s.session_id = i.session_id
         LEFT JOIN scoring.round AS r ON r.round_id = i.round_id
@@ -150,12 +168,13 @@ BEGIN
         INSERT INTO scoring.response (
             round_id, participant_id, session_id, organization_id, seq, request_id, display_name, answer,
             status, score, base, speed, streak, penalty, credit, rule_version, duration_ms, submit_time,
-            from_draft, total_score
+            from_draft, total_score, delivery_delay_ms, network_credit_ms
         )
         SELECT
             round_id, participant_id, session_id, organization_id, seq, request_id, display_name, answer,
             status, score, base, speed, streak_points, penalty, credit, in_rule_version, duration_ms,
-            submit_time, in_from_draft, (standing).score - (standing).held_score
+            submit_time, in_from_draft, (standing).score - (standing).held_score, delivery_delay_ms,
+            network_credit_ms
         FROM scored
     ),
     standings AS (

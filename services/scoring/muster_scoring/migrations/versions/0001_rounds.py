@@ -1,4 +1,4 @@
-"""Sessions, rounds, answers and standings, and the functions that write them in batches."""
+"""Sessions, rounds, answers and standings."""
 
 from pathlib import Path
 
@@ -193,5 +193,4 @@ def upgrade() -> None:
     for table in _TABLES:
         row_level_security(op, "scoring", table, writer=True)
     create_request_table(op, "scoring")
-    for name in ("submit_responses_v1", "save_drafts_v1"):
-        op.execute((_FUNCTIONS / f"{name}.sql").read_text(encoding="utf-8"))
+    op.execute((_FUNCTIONS / "save_drafts_v1.sql").read_text(encoding="utf-8"))

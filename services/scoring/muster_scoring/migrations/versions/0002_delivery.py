@@ -1,15 +1,11 @@
 """How an answer's time came about: the delay of the question's delivery, and the credit for the network."""
 
-from pathlib import Path
-
 from alembic import op
 
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
-
-_FUNCTIONS = Path(__file__).parent.parent / "functions"
 
 _CHANGES = (
     """
@@ -29,4 +25,3 @@ def upgrade() -> None:
     """Keep both with every answer."""
     for statement in _CHANGES:
         op.execute(statement)
-    op.execute((_FUNCTIONS / "submit_responses_v2.sql").read_text(encoding="utf-8"))

@@ -167,8 +167,3 @@ def upgrade() -> None:
     for table in _TABLES:
         row_level_security(op, "session", table, writer=table in _FOR_WRITER)
     create_room_tables(op, "session")
-
-
-def downgrade() -> None:
-    """Nothing: what was written would be lost."""
-    raise NotImplementedError

@@ -59,8 +59,3 @@ def upgrade() -> None:
         op.execute(statement)
     for table in _TABLES:
         row_level_security(op, "session", table)
-
-
-def downgrade() -> None:
-    """Nothing: what was written would be lost."""
-    raise NotImplementedError
