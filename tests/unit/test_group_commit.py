@@ -230,6 +230,40 @@ async def test_a_batch_is_flushed_while_the_one_before_is_followed_up_and_no_fur
     assert [items for step, items in log if step == "follow"] == [[1], [2], [-3], [4]]
 
 
+async def test_follow_ups_stay_one_at_a_time_and_in_order_when_a_flush_fails_between_them() -> None:
+    held_back, third_came = asyncio.Event(), asyncio.Event()
+    log = list[tuple[str, Sequence[int]]]()
+
+    async def flush(items: Sequence[int]) -> Sequence[int | BaseException]:
+        log.append(("flush", items))
+        if 3 in items:
+            third_came.set()
+        if 2 in items:
+            raise OSError("the store is away")
+        return items
+
+    async def follow_up(
+        items: Sequence[int], outcomes: Sequence[int | BaseException]
+    ) -> Sequence[int | BaseException]:
+        log.append(("begin", items))
+        if 1 in items:
+            await held_back.wait()
+        log.append(("end", items))
+        return outcomes
+
+    group = GroupCommit(flush, follow_up=follow_up, max_items=1)
+    tasks = [asyncio.ensure_future(group.submit(item)) for item in (1, 2, 3)]
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not third_came.is_set()
+    held_back.set()
+    first, second, third = await asyncio.gather(*tasks, return_exceptions=True)
+    assert (first, third) == (1, 3)
+    assert isinstance(second, OSError)
+    followed = [(step, items) for step, items in log if step != "flush"]
+    assert followed == [(step, [item]) for item in (1, 2, 3) for step in ("begin", "end")]
+
+
 async def test_an_error_of_the_follow_up_goes_to_its_batch_and_to_no_other() -> None:
     gate = Gate()
     gate.open.set()

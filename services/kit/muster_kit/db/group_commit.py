@@ -130,18 +130,19 @@ class GroupCommit(Generic[I, R]):
         return 1 if self._weigh is None else self._weigh(item)
 
     async def _flush_batch(self, batch: _Batch[I, R]) -> None:
-        outcomes = await _outcomes(batch, self._flush_in_turn([item for item, _ in batch]))
+        outcomes = await _outcomes(batch, self._flush([item for item, _ in batch]))
         if self._follow_up is None:
             _settle(batch, outcomes)
             return
+        try:
+            # Also when the flush failed: the batch before is still to be followed up first.
+            await self._followed()
+        except asyncio.CancelledError:
+            _cancel(batch)
+            raise
         self._following = asyncio.create_task(self._follow(self._follow_up, batch, outcomes))
         # A task that is cancelled before it has begun has not cancelled who waits for it.
         self._following.add_done_callback(lambda task: _cancel(batch) if task.cancelled() else None)
-
-    async def _flush_in_turn(self, items: Sequence[I]) -> Sequence[R | BaseException]:
-        outcomes = await self._flush(items)
-        await self._followed()
-        return outcomes
 
     async def _follow(
         self, follow_up: FollowUp[I, R], batch: _Batch[I, R], outcomes: Sequence[R | BaseException]
