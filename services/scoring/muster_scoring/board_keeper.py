@@ -1,10 +1,9 @@
 """Boards as callers see them: the index as long as it is right, and the source whenever it is not."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
-from muster_scoring.board_mender import LINES_A_CALL, BoardMender
+from muster_scoring.board_mender import BoardMender
 from muster_scoring.model_board import Line, Position
 from muster_scoring.store_boards import BoardIndex, BoardSource, Commit, Page, RankChange
 
@@ -46,8 +45,8 @@ class BoardKeeper:
 
     async def apply_one(self, commit: Commit) -> None:
         """Like `apply`, for what may concern everybody; a board that is not held is loaded at once."""
-        for part in _parts(commit):
-            await self.apply([part])
+        for call in commit.calls():
+            await self.apply([call])
         await self._mender.mend(commit.changes.board_id)
 
     async def rank_of(self, board_id: str, entry_id: str) -> int:
@@ -124,20 +123,3 @@ class BoardKeeper:
             return page
         self._mender.doubt(organization_id, board_id, seq)
         return await from_source()
-
-
-def _parts(commit: Commit) -> list[Commit]:
-    """Cut a commit into calls of a bearable size; only with the last one is it complete."""
-    changes = commit.changes
-    cuts = range(0, max(1, len(changes.lines)), LINES_A_CALL)
-    return [
-        replace(
-            commit,
-            changes=replace(
-                changes,
-                last_seq=changes.last_seq if cut == cuts[-1] else changes.first_seq,
-                lines=changes.lines[cut : cut + LINES_A_CALL],
-            ),
-        )
-        for cut in cuts
-    ]

@@ -12,7 +12,7 @@ from muster_kit.errors import MusterError, Reason
 from muster_kit.streams.background import Background, Singleflight
 
 from muster_scoring.model_board import BoardChanges, Line
-from muster_scoring.store_boards import BoardIndex, BoardSource
+from muster_scoring.store_boards import LINES_A_CALL, BoardIndex, BoardSource
 
 T = TypeVar("T")
 
@@ -26,9 +26,6 @@ _LONGEST_PAUSE_SECONDS: Final = 2.0
 
 _PATIENCE_SECONDS: Final = 0.5
 """So long a caller waits for a board that is mended; a large one takes longer."""
-
-LINES_A_CALL: Final = 500
-"""The index does nothing else while it takes a call, and neither does this process while it makes one."""
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from muster_kit.records import record
 
@@ -14,9 +14,6 @@ from muster_scoring.store_boards import Commit, RankChange
 from muster_scoring.store_scores import BoardWritten, EntryWritten, Written
 
 Pack: TypeAlias = Callable[[EntryShown], bytes]
-
-_LINES_A_CALL: Final = 500
-"""The index does nothing else while it takes a call."""
 
 
 @record
@@ -46,14 +43,11 @@ class _Part:
         """Whether nothing was on the board before these scores, whatever the index has of it."""
         return self.written.first_seq == self.written.board.floor_seq
 
-    def commits(self) -> Iterator[Commit]:
-        """Cut it into calls of a bearable size; only with the last one is it complete."""
-        board, first_seq = self.written.board, self.written.first_seq
-        for begin in range(0, len(self.lines), _LINES_A_CALL):
-            end = begin + _LINES_A_CALL
-            last_seq = board.seq if end >= len(self.lines) else first_seq
-            changes = BoardChanges(board.board_id, first_seq, last_seq, tuple(self.lines[begin:end]))
-            yield Commit(board.organization_id, changes)
+    def calls(self) -> Sequence[Commit]:
+        """Return it as calls of the index."""
+        board = self.written.board
+        changes = BoardChanges(board.board_id, self.written.first_seq, board.seq, tuple(self.lines))
+        return Commit(board.organization_id, changes).calls()
 
     def ranks(self, applied: Iterable[RankChange]) -> Iterator[tuple[int, RankChange]]:
         """Return ranks by place, of those that the lines had when they were applied."""
@@ -77,8 +71,8 @@ class ScoreRanking:
         """Put scores on their boards; never fails."""
         parts = self._parts(written)
         await self._begin(parts.values())
-        if commits := [commit for part in parts.values() for commit in part.commits()]:
-            await self._keeper.apply(commits, ranked=False)
+        if calls := [call for part in parts.values() if part.lines for call in part.calls()]:
+            await self._keeper.apply(calls, ranked=False)
 
     async def rank(self, written: Written, repeats: Mapping[int, str]) -> Mapping[int, RankedScore]:
         """Put scores on their boards, and return what became of them, by their places in the batch.
@@ -116,13 +110,13 @@ class ScoreRanking:
                 await self._keeper.apply_one(Commit(board.organization_id, board.beginning()))
 
     async def _ranks(self, parts: Sequence[_Part]) -> dict[int, RankChange]:
-        calls = [list(part.commits()) for part in parts]
+        calls = [part.calls() for part in parts]
         if not calls:
             return {}
         applied = iter(await self._keeper.apply(list(chain.from_iterable(calls))))
         ranks: dict[int, RankChange] = {}
-        for part, commits in zip(parts, calls, strict=True):
-            ranks.update(part.ranks(chain.from_iterable(next(applied) for _ in commits)))
+        for part, own in zip(parts, calls, strict=True):
+            ranks.update(part.ranks(chain.from_iterable(next(applied) for _ in own)))
         return ranks
 
     def _line(self, board: Scoreboard, entry: EntryWritten) -> Line:

@@ -1,11 +1,14 @@
 """Where boards live: their source, which is the truth, and an index, a copy that ranks fast."""
 
 from collections.abc import AsyncIterable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
 
 from muster_scoring.model import Standing
 from muster_scoring.model_board import BoardChanges, Line, Position
+
+LINES_A_CALL: Final = 500
+"""An index does nothing else while it takes a call, and neither does this process while it makes one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,24 @@ class Commit:
 
     organization_id: str
     changes: BoardChanges
+
+    def calls(self) -> "Sequence[Commit]":
+        """Cut it into calls of a bearable size; only with the last one is it complete."""
+        changes = self.changes
+        if len(changes.lines) <= LINES_A_CALL:
+            return [self]
+        cuts = range(0, len(changes.lines), LINES_A_CALL)
+        return [
+            replace(
+                self,
+                changes=replace(
+                    changes,
+                    last_seq=changes.last_seq if cut == cuts[-1] else changes.first_seq,
+                    lines=changes.lines[cut : cut + LINES_A_CALL],
+                ),
+            )
+            for cut in cuts
+        ]
 
 
 class BoardSource(Protocol):
