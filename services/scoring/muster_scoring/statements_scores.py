@@ -74,8 +74,11 @@ REMOVE_ENTRY: Final = """
     RETURNING entry_id
 """
 
-LINES: Final = """
-    SELECT b.seq AS head_seq, b.floor_seq AS board_floor_seq, b.ascending, e.*
+# What ranks is the score, or where lower ones are better, the score with all its bits turned over.
+_MERIT: Final = "CASE WHEN b.ascending THEN ~e.score ELSE e.score END AS merit"
+
+LINES: Final = f"""
+    SELECT b.seq AS head_seq, b.floor_seq AS board_floor_seq, {_MERIT}, e.*
     FROM scoring.board AS b
     LEFT JOIN LATERAL (
         SELECT * FROM scoring.board_entry AS e
@@ -86,10 +89,9 @@ LINES: Final = """
     ) AS e ON true
     WHERE b.board_id = :board_id AND b.delete_time IS NULL
     ORDER BY e.entry_id
-"""
+"""  # noqa: S608 - made of constants
 
-# What ranks is the score, or where lower ones are better, the score with all its bits turned over.
-_RANKED: Final = """
+_RANKED: Final = f"""
     board AS (SELECT * FROM scoring.board WHERE board_id = :board_id AND delete_time IS NULL),
     ranked AS (
         SELECT
@@ -99,15 +101,14 @@ _RANKED: Final = """
         FROM board AS b
         JOIN scoring.board_entry AS e
             ON e.board_id = b.board_id AND e.floor_seq = b.floor_seq AND NOT e.removed
-        CROSS JOIN LATERAL (SELECT CASE WHEN b.ascending THEN ~e.score ELSE e.score END AS merit) AS m
+        CROSS JOIN LATERAL (SELECT {_MERIT}) AS m
     )
-"""
+"""  # noqa: S608 - made of constants
 
 # The head comes with every page, also an empty one.
 _PAGE: Final = """
     SELECT
         coalesce((SELECT b.seq FROM board AS b), 0) AS head_seq,
-        (SELECT b.ascending FROM board AS b) AS ascending,
         (SELECT count(*) FROM ranked) AS total,
         p.*
     FROM (VALUES (1)) AS one (line)

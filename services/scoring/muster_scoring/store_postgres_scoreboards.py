@@ -79,7 +79,7 @@ class PostgresScoreboards:
         if not rows:
             return 0, ()
         head_seq, floor_seq = rows[0]["head_seq"], rows[0]["board_floor_seq"]
-        lines = [self._line(row, _merit(row)) for row in rows if row["entry_id"] is not None]
+        lines = [self._line(row) for row in rows if row["entry_id"] is not None]
         if not after and floor_seq > since_seq:
             lines.insert(0, floor_line(floor_seq))
         return head_seq, lines[:limit]
@@ -132,17 +132,17 @@ class PostgresScoreboards:
 
     def _page(self, rows: Sequence[Row]) -> Page:
         found = [row for row in rows if row["entry_id"] is not None]
-        lines = [self._line(row, row["merit"]) for row in found]
+        lines = [self._line(row) for row in found]
         return Page(rows[0]["head_seq"], found[0]["rank"] if found else 0, rows[0]["total"], lines)
 
-    def _line(self, row: Row, merit: int) -> Line:
+    def _line(self, row: Row) -> Line:
         entry_id = row["entry_id"]
         if row["removed"]:
             return Line(entry_id, row["version"], b"", b"")
         shown = EntryShown(
             entry_id, row["display_name"], row["score"], row["duration_ms"], row["submission_count"]
         )
-        place = place_of(merit, row["duration_ms"], row["reached_seq"], entry_id)
+        place = place_of(row["merit"], row["duration_ms"], row["reached_seq"], entry_id)
         return Line(entry_id, row["version"], place, self._pack(shown))
 
 
@@ -208,11 +208,6 @@ class PostgresScoreboardLedger:
 
     async def _execute(self, statement: str, **values: object) -> None:
         await self._transaction.connection.execute(text(statement), values)
-
-
-def _merit(row: Row) -> int:
-    score: int = row["score"]
-    return ~score if row["ascending"] else score
 
 
 async def _read(database: Database, organization_id: str, statement: str, **values: object) -> Sequence[Row]:
