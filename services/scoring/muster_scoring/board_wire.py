@@ -32,20 +32,19 @@ def field_tag(number: int, wire_type: int = _LENGTH_DELIMITED) -> bytes:
     return varint(number << 3 | wire_type)
 
 
-def ranked_entry(line: Line, rank: int) -> bytes:
-    """Return the entry of a line, with its rank."""
-    return line.packed + _RANK + varint(rank)
+def message_field(tag: bytes, packed: bytes) -> bytes:
+    """Return a message as a field of another one."""
+    return tag + varint(len(packed)) + packed
 
 
-def entry_field(tag: bytes, line: Line, rank: int) -> bytes:
-    """Return an entry as a field of another message."""
-    entry = ranked_entry(line, rank)
-    return tag + varint(len(entry)) + entry
+def entry_field(tag: bytes, packed: bytes, rank: int) -> bytes:
+    """Return an entry as a field of another message, with its rank."""
+    return message_field(tag, packed + _RANK + varint(rank))
 
 
 def entry_fields(tag: bytes, lines: Iterable[Line], *, first_rank: int) -> bytes:
     """Return consecutive entries as a repeated field."""
-    return b"".join(entry_field(tag, line, rank) for rank, line in enumerate(lines, start=first_rank))
+    return b"".join(entry_field(tag, line.packed, rank) for rank, line in enumerate(lines, start=first_rank))
 
 
 _ONE_BYTE: Final = [bytes((value,)) for value in range(0x80)]

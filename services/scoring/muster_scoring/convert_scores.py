@@ -9,7 +9,7 @@ from muster_kit.caller import Caller
 from muster_kit.errors import MusterError, Reason, Violation
 from muster_kit.timestamps import time_of
 
-from muster_scoring.board_wire import field_tag, varint
+from muster_scoring.board_wire import entry_field, field_tag, message_field
 from muster_scoring.convert import put_time
 from muster_scoring.model_scoreboards import (
     EntryShown,
@@ -139,24 +139,21 @@ def pack_shown(shown: EntryShown) -> bytes:
 
 def submit_reply(result: RankedScore) -> bytes:
     """The wire form of SubmitScoreResponse."""
-    return _field(_SUBMIT_RESULT, _result(result))
+    return message_field(_SUBMIT_RESULT, _result(result))
 
 
 def batch_reply(results: Sequence[RankedScore], accepted_count: int) -> bytes:
     """The wire form of BatchSubmitScoresResponse."""
     rest = board_service_pb2.BatchSubmitScoresResponse(accepted_count=accepted_count)
-    return b"".join(_field(_BATCH_RESULT, _result(each)) for each in results) + rest.SerializeToString()
+    return (
+        b"".join(message_field(_BATCH_RESULT, _result(each)) for each in results) + rest.SerializeToString()
+    )
 
 
 def _result(result: RankedScore) -> bytes:
     """Compose a ScoreResult: what is concatenated merges."""
-    rank = board_pb2.BoardEntry(rank=result.rank.after).SerializeToString()
     rest = board_pb2.ScoreResult(rank_before=result.rank.before, changed=result.changed)
-    return _field(_ENTRY, result.packed + rank) + rest.SerializeToString()
-
-
-def _field(tag: bytes, value: bytes) -> bytes:
-    return tag + varint(len(value)) + value
+    return entry_field(_ENTRY, result.packed, result.rank.after) + rest.SerializeToString()
 
 
 def _unit(caller: Caller, board_id: str, scores: Sequence[Score], *, wants_results: bool) -> ScoreUnit:

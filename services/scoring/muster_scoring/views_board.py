@@ -79,7 +79,7 @@ class BoardView:
         rendered = self._wholes.get(top)
         if rendered is None:
             lines = [
-                entry_field(_TOP, line, rank)
+                entry_field(_TOP, line.packed, rank)
                 for rank, (_, line) in enumerate(self._state.ranking[:top], start=1)
             ]
             rendered = self._wholes[top] = self._head(full=True) + b"".join(lines)
@@ -94,7 +94,7 @@ class BoardView:
     def _make_delta(self, top: int, previous: "BoardView") -> bytes | None:
         old, new = previous._state.ranking, self._state.ranking  # noqa: SLF001 - its own kind
         changed = [
-            entry_field(_TOP, line, rank)
+            entry_field(_TOP, line.packed, rank)
             for rank, (_, line) in enumerate(new[:top], start=1)
             if rank > len(old) or old[rank - 1][1] is not line
         ]
@@ -112,7 +112,7 @@ class BoardView:
         ranking = self._state.ranking
         first = max(1, rank - viewer.radius)
         around = ranking[first - 1 : rank + viewer.radius] if viewer.radius else ()
-        me = entry_field(_ME, ranking[rank - 1][1], rank)
+        me = entry_field(_ME, ranking[rank - 1][1].packed, rank)
         return me + entry_fields(_AROUND, (line for _, line in around), first_rank=first)
 
     def _head(self, *, full: bool) -> bytes:
