@@ -76,12 +76,12 @@ class BoardServicer:
 
     async def ListEntries(self, request: pb.ListEntriesRequest, call: Call) -> bytes:
         """List a board from the top."""
-        pages = Pages("entries", request.board_id)
+        pages = Pages("entries", request.board_id, page_size=request.page_size)
         page, next_position = await self._boards.page(
             call.caller,
             request.board_id,
             after=pages.after(request.page_token, Position.decode),
-            page_size=request.page_size,
+            page_size=pages.size,
         )
         token = pages.token(next_position.encode()) if next_position else ""
         return convert_boards.list_entries(page, token)

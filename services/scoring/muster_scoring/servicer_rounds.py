@@ -158,12 +158,13 @@ class RoundServicer:
     async def ListResponses(self, request: pb.ListResponsesRequest, call: Call) -> pb.ListResponsesResponse:
         """List answers."""
         wanted = ResponseFilter(request.session_id, request.round_id, request.participant_id)
-        pages = Pages("responses", request.session_id, request.round_id, request.participant_id)
+        scope = request.session_id, request.round_id, request.participant_id
+        pages = Pages("responses", *scope, page_size=request.page_size)
         page = await self._results.responses(
             call.caller,
             wanted,
             after_seq=pages.number(request.page_token, largest=LARGEST_BIGINT),
-            page_size=request.page_size,
+            page_size=pages.size,
         )
         response = pb.ListResponsesResponse()
         for shown in page.responses:
@@ -188,12 +189,12 @@ class RoundServicer:
 
     async def GetAnalytics(self, request: pb.GetAnalyticsRequest, call: Call) -> pb.GetAnalyticsResponse:
         """Results of a session."""
-        pages = Pages("analytics", request.session_id)
+        pages = Pages("analytics", request.session_id, page_size=request.page_size)
         analytics = await self._results.analytics(
             call.caller,
             request.session_id,
             after=pages.after(request.page_token, _participant),
-            page_size=request.page_size,
+            page_size=pages.size,
         )
         token = ""
         if analytics.next_position is not None:

@@ -16,7 +16,6 @@ from muster_scoring.session_cache import SessionCache
 from muster_scoring.store_boards import Commit, Page
 from muster_scoring.usecases_access import Doors
 
-_PAGE_SIZE: Final = 50
 _RADIUS: Final = 3
 
 
@@ -112,8 +111,7 @@ class Boards:
     ) -> tuple[Page, Position | None]:
         """Return lines after a position, from the best, and where the next page goes on, if there is one."""
         sight = await self._doors.enter(caller, board_id)
-        limit = page_size or _PAGE_SIZE
-        page = await sight.keeper.page(sight.organization_id, board_id, after=after, limit=limit)
+        page = await sight.keeper.page(sight.organization_id, board_id, after=after, limit=page_size)
         is_last = page.first_rank + len(page.lines) > page.entry_count
         if is_last or not page.lines:
             return page, None

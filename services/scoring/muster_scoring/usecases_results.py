@@ -14,8 +14,6 @@ from muster_scoring.round_cache import RoundCache
 from muster_scoring.store import ResponseFilter, ResultStore
 from muster_scoring.usecases_access import Access, Doors
 
-_PAGE_SIZE: Final = 50
-
 RUNNING: Final = frozenset({RoundStatus.OPEN, RoundStatus.PAUSED})
 
 
@@ -74,15 +72,14 @@ class Results:
         Raises NOT_FOUND, and PERMISSION_DENIED for somebody else's answers.
         """
         access = await self._doors.enter(caller, wanted.session_id)
-        limit = page_size or _PAGE_SIZE
         found = await self._results.responses(
-            access.organization_id, _narrowed(wanted, access), after_seq=after_seq, limit=limit + 1
+            access.organization_id, _narrowed(wanted, access), after_seq=after_seq, limit=page_size + 1
         )
         shown = [
             ShownResponse(each.response, each.block_id, each.is_withheld and not access.is_staff)
-            for each in found[:limit]
+            for each in found[:page_size]
         ]
-        return ResponsePage(shown, shown[-1].response.seq if len(found) > limit else None)
+        return ResponsePage(shown, shown[-1].response.seq if len(found) > page_size else None)
 
     async def round_stats(self, caller: Caller, round_id: str) -> tuple[RoundStats, bool]:
         """Return the counts of a round, and whether the caller may know no more than how many answered."""
@@ -99,14 +96,14 @@ class Results:
     ) -> Analytics:
         """Return the results of a session; for staff. Raises NOT_FOUND, PERMISSION_DENIED."""
         access = await self._doors.enter_as_staff(caller, session_id)
-        organization_id, limit = access.organization_id, page_size or _PAGE_SIZE
+        organization_id = access.organization_id
         session = await self._results.session(organization_id, session_id)
         if session is None:
             raise MusterError(Reason.NOT_FOUND, detail=f"session {session_id}")
         rounds = await self._results.stats(organization_id, session_id)
-        found = await self._results.results(organization_id, session_id, after=after, limit=limit + 1)
-        participants = [ParticipantResult(rank, standing) for rank, standing in found[:limit]]
-        last = participants[-1] if len(found) > limit else None
+        found = await self._results.results(organization_id, session_id, after=after, limit=page_size + 1)
+        participants = [ParticipantResult(rank, standing) for rank, standing in found[:page_size]]
+        last = participants[-1] if len(found) > page_size else None
         return Analytics(
             session, rounds, participants, (last.rank == 0, position_of(last.standing)) if last else None
         )
