@@ -4,6 +4,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,7 @@ class House:
         organization: str,
         role: OrganizationRole = OrganizationRole.MEMBER,
         name: str = "",
+        lifetime: timedelta = timedelta(hours=12),
     ) -> Metadata:
         """Return the metadata of a user's calls."""
         token = issue_user_token(
@@ -71,6 +73,7 @@ class House:
             organization_id=organization,
             organization_role=role,
             display_name=name or subject,
+            lifetime=lifetime,
         )
         return bearer(token)
 

@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from muster.presence.v1 import presence_service_pb2 as pb
@@ -36,6 +37,10 @@ class Gathering:
     def user(self, user_id: str, role: OrganizationRole = OrganizationRole.MEMBER) -> Metadata:
         """A user with their own token."""
         return self.house.user(user_id, organization=self.organization, role=role)
+
+    def briefly(self, user_id: str) -> Metadata:
+        """A user whose token runs out soon."""
+        return self.house.user(user_id, organization=self.organization, lifetime=timedelta(seconds=2))
 
     def token(self, user_id: str, role: RoomRole = RoomRole.PARTICIPANT, *, session_id: str = "") -> str:
         """A ticket to the session."""

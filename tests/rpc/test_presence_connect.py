@@ -13,10 +13,11 @@ from muster.presence.v1 import presence_service_pb2 as pb
 from muster.presence.v1.presence_pb2 import LEAVE_CAUSE_LEFT, LEAVE_CAUSE_VANISHED, Activity, ScopeEvent
 from muster.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
 from muster.presence.v1.scope_pb2 import ScopeEntry
-from muster.stream.v1.stream_pb2 import RECONNECT_CAUSE_DRAINING
+from muster.stream.v1.stream_pb2 import RECONNECT_CAUSE_DRAINING, RECONNECT_CAUSE_TICKET_EXPIRED
 from muster_kit.clock import SystemClock
 from muster_kit.errors import Reason
 from muster_presence.app import build
+from muster_presence.convert import inbox_room
 from muster_presence.model import ScopeId, ScopeKind, Timing
 from muster_presence.scope_keys import keys_of, room_of
 from muster_presence.scope_log import RedisScopeLog
@@ -209,6 +210,14 @@ async def test_nothing_is_left_of_streams_that_have_ended(gathering: Gathering, 
     assert not connections._open
 
 
+async def test_a_stream_ends_with_the_token(gathering: Gathering) -> None:
+    request = pb.ConnectRequest(device_id="phone")
+    call = gathering.house.presence.Connect(request, metadata=gathering.briefly("ana"))
+    async with asyncio.timeout(SECONDS):
+        frames = [frame async for frame in call]
+    assert frames[-1].reconnect.cause == RECONNECT_CAUSE_TICKET_EXPIRED
+
+
 async def test_who_has_no_ticket_does_not_connect(gathering: Gathering) -> None:
     request = pb.ConnectRequest(device_id="phone", scopes=[ScopeEntry(scope=gathering.scope)])
     call = gathering.house.presence.Connect(request, metadata=gathering.user("ana"))
@@ -228,9 +237,9 @@ async def test_a_worker_that_goes_away_sends_its_streams_elsewhere_without_a_bli
         channel = await exits.enter_async_context(grpc.aio.insecure_channel(address))
         leaving = replace(house, presence=PresenceServiceStub(channel))
         async with connected(gathering, ana, house=leaving) as call:
-            (streams,) = app._connections._open.values()
+            room_id = inbox_room(gathering.organization, "ana")
             async with asyncio.timeout(SECONDS):
-                while not all(each.feed for each in streams):  # noqa: ASYNC110 - nobody tells
+                while not ((room := app._hub.room(room_id)) and room.streams):  # noqa: ASYNC110 - nobody tells
                     await asyncio.sleep(0.01)
             await app.drain()
             frame = await call.read()

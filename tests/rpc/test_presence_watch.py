@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 from muster.presence.v1 import presence_service_pb2 as pb
-from muster.stream.v1.stream_pb2 import RESET_CAUSE_CURSOR_FOREIGN, RESET_CAUSE_STORE_REBUILT
+from muster.stream.v1.stream_pb2 import (
+    RECONNECT_CAUSE_TICKET_EXPIRED,
+    RESET_CAUSE_CURSOR_FOREIGN,
+    RESET_CAUSE_STORE_REBUILT,
+)
 from muster_kit.caller import OrganizationRole, RoomRole
 from muster_kit.errors import Reason
 from muster_presence.model import ScopeId, ScopeKind
@@ -17,7 +21,7 @@ from redis.asyncio import Redis
 
 from tests.conftest import TestStores
 from tests.rpc.house import House, Metadata, reason_of
-from tests.rpc.presence_guests import Gathering
+from tests.rpc.presence_guests import ORGANIZATION, Gathering
 
 SECONDS = 10
 
@@ -218,6 +222,15 @@ async def test_counts_come_a_few_times_a_second_however_many_come(gathering: Gat
                 watcher.take(await watcher.call.read())
                 views += 1
         assert views <= 4 * (time.monotonic() - start) + 2
+
+
+@pytest.mark.parametrize("counts_only", [False, True])
+async def test_a_stream_ends_with_the_token(gathering: Gathering, counts_only: bool) -> None:
+    request = pb.WatchScopeRequest(scope=ORGANIZATION, counts_only=counts_only)
+    call = gathering.house.presence.WatchScope(request, metadata=gathering.briefly("ana"))
+    async with asyncio.timeout(SECONDS):
+        frames = [frame async for frame in call]
+    assert frames[-1].reconnect.cause == RECONNECT_CAUSE_TICKET_EXPIRED
 
 
 async def test_replay_ends_when_all_was_sent(gathering: Gathering) -> None:

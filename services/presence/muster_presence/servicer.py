@@ -10,7 +10,7 @@ from muster_kit.clock import Clock
 from muster_kit.errors import Reason
 from muster_kit.paging import LARGEST_BIGINT, Pages
 from muster_kit.rpc.call import Call
-from muster_kit.streams import Hub
+from muster_kit.streams import Hub, Renewal
 
 from muster_presence import convert
 from muster_presence.model import ScopeKind
@@ -64,8 +64,8 @@ class PresenceServicer:
                 return
             room_id = convert.inbox_room(call.caller.organization_id, call.caller.subject)
             max_frames = max(0, request.max_frames - len(frames))
-            async with self._hub.open_views(room_id, max_frames=max_frames) as feed:
-                connection.feed = feed
+            renewal = Renewal.never(call.caller.expire_time, now)
+            async with self._hub.open_views(room_id, max_frames=max_frames, renewal=renewal) as feed:
                 await feed.serve(call.write)
 
     async def Heartbeat(self, request: pb.HeartbeatRequest, call: Call) -> pb.HeartbeatResponse:

@@ -6,15 +6,11 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Final, TypeAlias
 
 import structlog
-from muster.stream.v1.stream_pb2 import RECONNECT_CAUSE_TICKET_EXPIRED
 from muster_kit.caller import Caller
-from muster_kit.clock import Clock
 from muster_kit.errors import MusterError
-from muster_kit.streams import Feed
 from muster_kit.streams.background import Background
 
 from muster_presence.model import Outcome, ScopeId, Step, Verb
@@ -56,8 +52,6 @@ class Connection:
     """One open stream, the scopes it opened with, and what it holds by now."""
 
     scopes: Sequence[ScopeId]
-    expire_time: datetime
-    feed: Feed | None = None
     holds: dict[Spot, _Hold] = field(default_factory=dict)
 
 
@@ -70,11 +64,10 @@ class Connections:
     clients have the time to come back that they were told.
     """
 
-    def __init__(self, queue: StepQueue, doors: Doors, clock: Clock, *, holder: str) -> None:
+    def __init__(self, queue: StepQueue, doors: Doors, *, holder: str) -> None:
         """`holder` names this process, and never another one."""
         self._queue = queue
         self._doors = doors
-        self._clock = clock
         self._holder = holder
         self._held: dict[Spot, _Hold] = {}
         self._open: defaultdict[_Device, set[Connection]] = defaultdict(set)
@@ -92,7 +85,7 @@ class Connections:
             presence.scope: replace(said.step(Verb.HOLD, caller, presence), holder=self._holder)
             for presence in entered
         }
-        connection = Connection(list(steps), caller.expire_time)
+        connection = Connection(list(steps))
         device = (caller.organization_id, caller.subject, said.device_id)
         self._open[device].add(connection)
         try:
@@ -125,12 +118,11 @@ class Connections:
         self._is_draining = True
 
     async def keep_renewing(self) -> None:
-        """Renew all leases every few seconds until cancelled, and end streams whose tokens ran out."""
+        """Renew all leases every few seconds until cancelled."""
         was_away = False
         while True:
             # Not all processes at once.
             await asyncio.sleep(_RENEW_SECONDS * random.uniform(0.8, 1))  # noqa: S311 - spreads load
-            self._end_expired()
             try:
                 await self._renew()
                 was_away = False
@@ -194,10 +186,3 @@ class Connections:
         elif self._held.get(spot) is hold:
             # It said goodbye, perhaps elsewhere, while the stream is open, or before it was heard of.
             del self._held[spot]
-
-    def _end_expired(self) -> None:
-        now = self._clock.now()
-        for connections in self._open.values():
-            for connection in connections:
-                if connection.expire_time <= now and connection.feed is not None:
-                    connection.feed.reconnect(RECONNECT_CAUSE_TICKET_EXPIRED)

@@ -22,7 +22,6 @@ _COUNTS: Final = "counts"
 _COUNTS_A_SECOND: Final = 4
 _CHECK_SECONDS: Final = 5.0
 _MOST_IN_SNAPSHOT: Final = 1000
-_LONGEST_STREAM_SECONDS: Final = 30 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +67,13 @@ class ScopeWatches:
         if not await self._rooms.begin(scope, begins_anew=sight.certain):
             require_certain(sight)
         room_id = self._rooms.room_of(scope, with_staff=with_staff)
+        renewal = Renewal.never(caller.expire_time, self._clock.now())
         if extent.counts_only:
             async with self._hub.open_views(
                 room_id,
                 max_frames=extent.max_frames,
                 replay_only=extent.replay_only,
+                renewal=renewal,
             ) as feed:
                 await self._serve(feed, scope, write, with_staff=with_staff)
             return
@@ -85,7 +86,7 @@ class ScopeWatches:
             snapshot_key=room_id,
             max_frames=extent.max_frames,
             replay_only=extent.replay_only,
-            renewal=self._renewal(caller),
+            renewal=renewal,
         ) as feed:
             await self._serve(feed, scope, write, with_staff=with_staff)
 
@@ -127,14 +128,3 @@ class ScopeWatches:
         room = self._hub.room(room_id)
         if room is not None:
             room.touch(_COUNTS)
-
-    def _renewal(self, caller: Caller) -> Renewal | None:
-        left_seconds = (caller.expire_time - self._clock.now()).total_seconds()
-        if left_seconds > _LONGEST_STREAM_SECONDS:
-            return None
-        # Who issued the token renews it: the stream ends with it, and the client comes back.
-        return Renewal(every_seconds=max(left_seconds, 0.0), renew=_nothing)
-
-
-async def _nothing() -> bytes | None:
-    return None

@@ -1,7 +1,5 @@
 """The watch stream of a session."""
 
-from datetime import timedelta
-
 from muster.session.v1 import session_service_pb2 as pb
 from muster_kit.caller import Caller
 from muster_kit.errors import MusterError, Reason
@@ -14,7 +12,6 @@ from muster_session.parts import Parts
 from muster_session.usecases_access import seen_session
 
 _MOST_SEATS = 1000
-_LONGEST_STREAM = timedelta(days=30)
 
 
 class WatchCalls:
@@ -60,11 +57,7 @@ class WatchCalls:
         if caller.is_ticket:
             every = self._parts.tickets.renew_every
             return Renewal(every_seconds=every.total_seconds(), renew=viewer.renewed)
-        left = caller.expire_time - self._parts.clock.now()
-        if left > _LONGEST_STREAM:
-            return None
-        # Who issued a user's token renews it: the stream ends with it, and the client comes back.
-        return Renewal(every_seconds=left.total_seconds(), renew=_nothing)
+        return Renewal.never(caller.expire_time, self._parts.clock.now())
 
     def _is_old(self, caller: Caller) -> bool:
         now = self._parts.clock.now()
@@ -103,7 +96,3 @@ class _Viewer:
         if seat is None or not seat.is_present or caller.generation < seat.generation:
             return None
         return parts.tickets.for_seat(seat, caller).SerializeToString()
-
-
-async def _nothing() -> bytes | None:
-    return None

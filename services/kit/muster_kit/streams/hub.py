@@ -135,7 +135,13 @@ class Hub:
         return Opening(self, self._process, room_id, watch, organization_id=organization_id)
 
     def open_views(
-        self, room_id: str, *, viewer: object = None, max_frames: int = 0, replay_only: bool = False
+        self,
+        room_id: str,
+        *,
+        viewer: object = None,
+        max_frames: int = 0,
+        replay_only: bool = False,
+        renewal: Renewal | None = None,
     ) -> Opening:
         """Watch only the views and lossy messages of a room, which needs no log. The caller checks who may.
 
@@ -148,7 +154,7 @@ class Hub:
             viewer=viewer,
             max_frames=max_frames,
             replay_only=replay_only,
-            renewal=None,
+            renewal=renewal,
         )
         return Opening(self, self._process, room_id, watch, tail=self._no_tail)
 

@@ -2,9 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
 
 from muster_kit.streams.snapshots import TakeSnapshot
 from muster_kit.streams.stamps import Stamp
+
+_LONGEST_STREAM: Final = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,6 +17,17 @@ class Renewal:
 
     every_seconds: float
     renew: Callable[[], Awaitable[bytes | None]]
+
+    @classmethod
+    def never(cls, expire_time: datetime, now: datetime) -> "Renewal | None":
+        """Return what ends a stream with a token that its issuer renews: the client comes back with another.
+
+        None for a token that outlasts every stream.
+        """
+        left = expire_time - now
+        if left > _LONGEST_STREAM:
+            return None
+        return cls(every_seconds=max(left.total_seconds(), 0.0), renew=_nothing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,3 +42,7 @@ class Watch:
     replay_only: bool
     renewal: Renewal | None
     stamp: Stamp | None = None
+
+
+async def _nothing() -> bytes | None:
+    return None
