@@ -4,9 +4,6 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final
 
-import asyncpg
-import structlog
-
 from muster_scoring import statements_scores
 from muster_scoring.model_scoreboards import (
     EntryShown,
@@ -17,10 +14,8 @@ from muster_scoring.model_scoreboards import (
     ScoreUnit,
     ScoreVerdict,
 )
-from muster_scoring.store_scores import BoardWritten, EntryWritten, Told, UnstorableError, Written
+from muster_scoring.store_scores import BoardWritten, EntryWritten, Told, Written
 from muster_scoring.store_writer import WriterConnection
-
-_log = structlog.get_logger(__name__)
 
 _UNIT: Final = 1
 _BOARD: Final = 2
@@ -42,15 +37,9 @@ class PostgresScores:
     async def submit(self, units: Sequence[ScoreUnit]) -> Written:
         """Add scores to boards and teams, durably, in one transaction, in their order."""
         arguments = _arguments(units)
-        try:
-            rows = await self._connection.run(
-                lambda connection: connection.fetch(statements_scores.SUBMIT, *arguments)
-            )
-        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
-            # The error's text holds what was to be stored: it is not for the log.
-            kind = type(error).__name__
-            _log.error("scores_refused", units=len(units), kind=kind)
-            raise UnstorableError(kind) from None
+        rows = await self._connection.run(
+            lambda connection: connection.fetch(statements_scores.SUBMIT, *arguments)
+        )
         return _written(units, rows)
 
     async def close(self) -> None:

@@ -1,22 +1,17 @@
 """The hot path: batches of answers and drafts to PostgreSQL, one round trip each."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Sequence
+from typing import Any, Final
 
 import asyncpg
-import structlog
+from muster_kit.db.faults import together
 
 from muster_scoring.model import Draft, Entry, Response
 from muster_scoring.points import RULE_VERSION, ScoreParts
 from muster_scoring.store import DraftOutcome, Outcome, Verdict
 from muster_scoring.store_rows import STATUS_NUMBERS, Row, milliseconds, response_of, standing_of
 from muster_scoring.store_writer import WriterConnection, WriterPool
-
-T = TypeVar("T")
-I = TypeVar("I")  # noqa: E741 - I for item, T for its outcome
-
-_log = structlog.get_logger(__name__)
 
 _SUBMIT: Final = "SELECT * FROM scoring.submit_responses($1, $2, $3, $4)"
 _SAVE_DRAFTS: Final = "SELECT * FROM scoring.save_drafts($1)"
@@ -54,7 +49,7 @@ class PostgresResponses:
             writer = self._waiting if wait else self._answers
             return await writer.run(lambda connection: submit_entries(connection, batch, wait=wait))
 
-        return await _together(work, entries)
+        return await together(work, entries)
 
     async def save_drafts(self, drafts: Sequence[Draft]) -> Sequence[DraftOutcome | BaseException]:
         """Keep drafts, each in place of the one before it."""
@@ -68,7 +63,7 @@ class PostgresResponses:
                 for row in rows
             ]
 
-        return await _together(work, drafts)
+        return await together(work, drafts)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -177,21 +172,3 @@ def _draft_row(draft: Draft) -> tuple[object, ...]:
         draft.answer,
         draft.save_time,
     )
-
-
-async def _together(
-    work: Callable[[Sequence[I]], Awaitable[Sequence[T]]], items: Sequence[I]
-) -> Sequence[T | BaseException]:
-    """Do it for all at once, or, when one of them cannot be stored, for each alone."""
-    try:
-        return await work(items)
-    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
-        # The error's text holds what was to be stored: it is not for the log.
-        kind = type(error).__name__
-        _log.error("batch_refused", items=len(items), kind=kind)
-        if len(items) == 1:
-            return [RuntimeError(f"{kind}: the database cannot hold this")]
-    outcomes: list[T | BaseException] = []
-    for item in items:
-        outcomes.extend(await _together(work, [item]))
-    return outcomes

@@ -56,10 +56,6 @@ class Written:
     entries: Sequence[EntryWritten]
 
 
-class UnstorableError(Exception):
-    """The database cannot hold something of a batch; none of it is stored."""
-
-
 class ScoreStore(Protocol):
     """Takes scores of any boards, many at once."""
 
@@ -68,7 +64,8 @@ class ScoreStore(Protocol):
 
         Of each unit all count or none, and whatever has a request key counts once, for as long as keys
         are kept: 24 hours. No key may come twice a call. A board is as of the time at which its scores
-        are taken: seasons that are over have ended before. Raises UNAVAILABLE, and UnstorableError.
+        are taken: seasons that are over have ended before. Raises UNAVAILABLE, and UnstorableError when
+        the database cannot hold something of it; none is stored then.
         """
         ...
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 import asyncpg
-from muster_kit.db.faults import DatabaseAwayError, fault_of, once_more
+from muster_kit.db.faults import DatabaseAwayError, fault_of, once_more, without_values
 from sqlalchemy import make_url
 
 T = TypeVar("T")
@@ -26,7 +26,10 @@ class WriterConnection:
         self._connection: asyncpg.Connection[Any] | None = None
 
     async def run(self, work: Callable[["asyncpg.Connection[Any]"], Awaitable[T]]) -> T:
-        """Return what `work` returns, which is done twice when a connection is lost."""
+        """Return what `work` returns, which is done twice when a connection is lost.
+
+        Raises UNAVAILABLE, and UnstorableError for what the database cannot hold.
+        """
         return await once_more(lambda: self._attempt(work), repeatable=True)
 
     async def close(self) -> None:
@@ -49,6 +52,8 @@ class WriterConnection:
                 self._drop(connection)
             if fault is not None:
                 raise fault from error
+            if plain := without_values(error):
+                raise plain from None
             raise
 
     def _drop(self, connection: "asyncpg.Connection[Any]") -> None:

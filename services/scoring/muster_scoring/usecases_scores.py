@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from muster_kit.db.faults import together
 from muster_kit.db.group_commit import GroupCommit
 from muster_kit.errors import MusterError, Reason
 
 from muster_scoring.model_scoreboards import ScoreUnit, ScoreVerdict
 from muster_scoring.score_ranking import RankedScore, ScoreRanking
-from muster_scoring.store_scores import ScoreStore, UnstorableError, Written
+from muster_scoring.store_scores import ScoreStore, Written
 
 _SCORES_A_BATCH: Final = 512
 """More are not cheaper, and an index that takes them does nothing else meanwhile."""
@@ -92,21 +93,16 @@ class Scores:
         waiting, taken = list(range(len(units))), set[tuple[str, str]]()
         while waiting:
             now, waiting = _without_repeats(units, waiting, taken)
-            landed = await self._store_all([units[place] for place in now])
+            landed = await together(self._store_all, [units[place] for place in now])
             for place, outcome in zip(now, landed, strict=True):
                 outcomes[place] = outcome
                 if isinstance(outcome, Landed) and outcome.verdict is ScoreVerdict.ACCEPTED:
                     taken.update(_keys(units[place]))
         return [outcomes[place] for place in range(len(units))]
 
-    async def _store_all(self, units: Sequence[ScoreUnit]) -> Sequence[Landed | BaseException]:
-        try:
-            written = await self._store.submit(units)
-        except UnstorableError as error:
-            if len(units) == 1:
-                return [error]
-            return [outcome for unit in units for outcome in await self._store_all([unit])]
-        landed, begin = list[Landed | BaseException](), 0
+    async def _store_all(self, units: Sequence[ScoreUnit]) -> Sequence[Landed]:
+        written = await self._store.submit(units)
+        landed, begin = list[Landed](), 0
         for place, unit in enumerate(units):
             landed.append(Landed(written, place, begin))
             begin += len(unit.scores)

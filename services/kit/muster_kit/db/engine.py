@@ -58,7 +58,8 @@ class Database:
     """A pool of connections under one role.
 
     When the database is away, or does not answer in time, everything here raises
-    MusterError(UNAVAILABLE) with a time to come back; other errors of the driver pass unchanged.
+    MusterError(UNAVAILABLE) with a time to come back; an error that quotes what was to be stored is
+    UnstorableError; other errors of the driver pass unchanged.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:

@@ -1,15 +1,17 @@
 """Which errors of the driver mean that the database is away, busy, or that a race was lost."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Final, TypeVar
 
 import asyncpg
+import structlog
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from muster_kit.errors import MusterError, Reason
 
+I = TypeVar("I")  # noqa: E741 - I for item, T for what becomes of it
 T = TypeVar("T")
 
 _RETRY_AFTER: Final = timedelta(seconds=1)
@@ -31,6 +33,8 @@ _BUSY: Final = frozenset({"55P03", "57014"})  # lock_timeout, statement_timeout
 # Both the server's own words and the driver's quote values.
 _TELLING: Final = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError)
 _LOST_RACE: Final = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
+
+_log = structlog.get_logger(__name__)
 
 
 class DatabaseAwayError(MusterError):
@@ -74,7 +78,7 @@ def without_values(error: BaseException) -> UnstorableError | None:
 
     What people write does not belong into the log, so the error must not be its cause either.
     """
-    cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
+    cause = _driver_error(error)
     if isinstance(cause, _TELLING):
         return UnstorableError(f"{type(cause).__name__}: the database cannot hold this")
     return None
@@ -111,8 +115,11 @@ def _is_away(error: BaseException, sqlstate: str) -> bool:
 
 def _is_outdated_plan(error: BaseException) -> bool:
     # A migration ran since the statement was prepared; the driver prepares it anew next time.
-    cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
-    return isinstance(cause, asyncpg.InvalidCachedStatementError)
+    return isinstance(_driver_error(error), asyncpg.InvalidCachedStatementError)
+
+
+def _driver_error(error: BaseException) -> BaseException | None:
+    return error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
 
 
 def _sqlstate(error: BaseException) -> str:
@@ -133,3 +140,19 @@ async def once_more(attempt: Callable[[], Awaitable[T]], *, repeatable: bool) ->
         if error.commit_unknown and not repeatable:
             raise
     return await attempt()
+
+
+async def together(
+    work: Callable[[Sequence[I]], Awaitable[Sequence[T]]], items: Sequence[I]
+) -> Sequence[T | BaseException]:
+    """Do it for all at once, or, when the database cannot hold one of them, for each alone.
+
+    `work` raises UnstorableError then, which is the outcome of the item that it is for.
+    """
+    try:
+        return await work(items)
+    except UnstorableError as error:
+        _log.error("batch_refused", items=len(items), error=str(error))
+        if len(items) == 1:
+            return [error]
+    return [outcome for item in items for outcome in await together(work, [item])]
