@@ -91,6 +91,14 @@ def test_a_key_that_the_reader_cannot_take_is_refused() -> None:
     assert refused(lambda: PAGES.after(PAGES.token(b"twelve"), take))
 
 
+@pytest.mark.parametrize(("read", "shown", "last"), [(0, 0, None), (2, 2, None), (3, 2, 1)])
+def test_a_page_ends_in_front_of_the_row_that_says_that_there_is_more(
+    read: int, shown: int, last: int | None
+) -> None:
+    rows = range(read)
+    assert Pages("rows", page_size=2).cut(rows) == (range(shown), last)
+
+
 def test_a_token_is_good_in_a_url() -> None:
     token = PAGES.token(b"\xfb\xff\xfe" * 5)
     assert token == token.strip("=")

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
@@ -42,6 +42,11 @@ class Pages:
     def limit(self) -> int:
         """Return how many rows to read: one more than are shown, to know whether that was all."""
         return self.size + 1
+
+    def cut(self, rows: Sequence[T]) -> tuple[Sequence[T], T | None]:
+        """Return the rows to show of those that were read, and the last of them when there are more."""
+        shown = rows[: self.size]
+        return shown, shown[-1] if len(rows) > self.size else None
 
     def token(self, *key: bytes | int | str | datetime) -> str:
         """Return the token of the page behind the row with this key; a text ends it."""

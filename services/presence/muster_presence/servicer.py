@@ -131,10 +131,10 @@ class PresenceServicer:
         pages = Pages("active", call.caller.organization_id, place, wanted, page_size=request.page_size)
         after = pages.number(request.page_token, largest=LARGEST_BIGINT)
         people = await self._reads.active(call.caller, place, wanted, after=after, limit=pages.limit)
-        shown = people[: pages.size]
+        shown, last = pages.cut(people)
         return pb.ListActiveResponse(
             people=[presence_pb2.Presence.FromString(packed) for _, packed in shown],
-            next_page_token=pages.token(shown[-1][0]) if len(people) > len(shown) else "",
+            next_page_token=pages.token(last[0]) if last else "",
         )
 
     async def CountActive(self, request: pb.CountActiveRequest, call: Call) -> pb.CountActiveResponse:

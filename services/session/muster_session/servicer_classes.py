@@ -78,8 +78,7 @@ class ClassServicer:
         pages = Pages("classes", organization_id, *scope, page_size=request.page_size)
         after = pages.text_and_id(request.page_token)
         rows = await self._classes.list_classes(organization_id, wanted, after=after, limit=pages.limit)
-        shown = rows[: pages.size]
-        last = shown[-1] if len(rows) > pages.size else None
+        shown, last = pages.cut(rows)
         return pb.ListClassesResponse(
             classes=[class_message(row) for row in shown],
             next_page_token=pages.token(last.settings.sort_title, "\0", last.class_id) if last else "",
@@ -183,8 +182,7 @@ class ClassServicer:
             after=pages.text_and_id(request.page_token),
             limit=pages.limit,
         )
-        shown = rows[: pages.size]
-        last = shown[-1] if len(rows) > pages.size else None
+        shown, last = pages.cut(rows)
         return pb.ListClassMembersResponse(
             members=map(member_message, shown),
             next_page_token=pages.token(last.sort_name, "\0", last.user_id) if last else "",
@@ -204,8 +202,7 @@ class ClassServicer:
             after=pages.text_and_id(request.page_token),
             limit=pages.limit,
         )
-        shown = rows[: pages.size]
-        last = shown[-1] if len(rows) > pages.size else None
+        shown, last = pages.cut(rows)
         return pb.ListSessionRosterResponse(
             students=map(roster_message, shown),
             next_page_token=pages.token(last.sort_name, "\0", last.user_id) if last else "",

@@ -124,8 +124,7 @@ class ParticipantCalls:
             after=pages.time_and_id(request.page_token),
             limit=pages.limit,
         )
-        shown = rows[: pages.size]
-        last = shown[-1] if len(rows) > pages.size else None
+        shown, last = pages.cut(rows)
         return pb.ListParticipantsResponse(
             participants=[participant_message(seat) for seat in shown],
             next_page_token=pages.token(last.join_time, last.participant_id) if last else "",

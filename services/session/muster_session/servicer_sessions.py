@@ -94,8 +94,7 @@ class SessionCalls:
         rows = await self._parts.directory.list_sessions(
             caller.organization_id, wanted, after=after, limit=pages.limit
         )
-        shown = rows[: pages.size]
-        last = shown[-1] if len(rows) > pages.size else None
+        shown, last = pages.cut(rows)
         return pb.ListSessionsResponse(
             sessions=[session_message(row, with_code=is_inside(caller, row, None)) for row in shown],
             next_page_token=pages.token(last.create_time, last.session_id) if last else "",
@@ -222,10 +221,10 @@ class SessionCalls:
             after=pages.number(request.page_token),
             limit=pages.limit,
         )
-        shown = rows[: pages.size]
+        shown, last = pages.cut(rows)
         return pb.ListStatusChangesResponse(
             changes=[change_message(change) for _, change in shown],
-            next_page_token=pages.token(shown[-1][0]) if len(rows) > pages.size else "",
+            next_page_token=pages.token(last[0]) if last else "",
         )
 
     async def Probe(self, request: pb.ProbeRequest, call: Call) -> pb.ProbeResponse:
