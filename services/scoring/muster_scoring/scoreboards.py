@@ -1,49 +1,19 @@
 """The boards that services make, as boards: whose they are, and where their lines come from."""
 
-import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
 
-from muster_kit.recent import Recent
-from muster_kit.streams.background import Singleflight
-
+from muster_scoring.fresh import Fresh
 from muster_scoring.model_board import Line, Position
 from muster_scoring.model_scoreboards import Scoreboard
 from muster_scoring.store_boards import Page
 from muster_scoring.store_scores import ScoreboardStore
 
-_CAPACITY: Final = 4096
-_FRESH_SECONDS: Final = 1.0
 
-
-class ScoreboardCache:
-    """Boards by id, read anew when what is here is older than a second."""
+class ScoreboardCache(Fresh[str, Scoreboard]):
+    """Boards by id, of whatever organization, read anew when what is here is older than a second."""
 
     def __init__(self, store: ScoreboardStore) -> None:
-        self._store = store
-        self._boards = Recent[str, tuple[float, Scoreboard]](capacity=_CAPACITY, idle_seconds=_FRESH_SECONDS)
-        self._flights = Singleflight()
-
-    async def get(self, board_id: str) -> Scoreboard | None:
-        """Return a board, of whatever organization; None when there is none of that id."""
-        now = asyncio.get_running_loop().time()
-        if (cached := self._boards.get(board_id)) is not None and now - cached[0] < _FRESH_SECONDS:
-            return cached[1]
-        board = await self._flights.run(board_id, lambda: self._store.find(board_id))
-        if board is None:
-            # That may have been somebody's earlier reading; it may be made the moment after.
-            self._boards.drop(board_id)
-            return await self._store.find(board_id)
-        self._boards.put(board_id, (now, board))
-        return board
-
-    def forget(self, board_id: str) -> None:
-        """Have a board read anew."""
-        self._boards.drop(board_id)
-
-    async def close(self) -> None:
-        """Stop reading."""
-        await self._flights.close()
+        super().__init__(store.find)
 
 
 class ScoreboardSource:

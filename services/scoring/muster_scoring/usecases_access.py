@@ -43,9 +43,6 @@ class Doors:
             )
         session = await self._sessions.get(caller.organization_id, session_id)
         if session is None:
-            # That may have been somebody's earlier reading; this one begins after the call came in.
-            session = await self._sessions.get(caller.organization_id, session_id)
-        if session is None:
             raise MusterError(Reason.NOT_FOUND, detail=f"session {session_id}")
         runs_it = (
             caller.kind is CallerKind.SERVICE
