@@ -11,6 +11,7 @@ from muster.presence.v1 import attendance_service_pb2, friend_service_pb2, prese
 from muster_kit.clock import CalibratedClock
 from muster_kit.errors import MusterError
 from muster_kit.ids import new_id
+from muster_kit.redis_scripts import answer
 from muster_kit.rpc.auth import Authenticator
 from muster_kit.rpc.policy import Policy
 from muster_kit.rpc.revocations import Revocations
@@ -24,7 +25,6 @@ from redis.backoff import NoBackoff
 
 from muster_presence import convert
 from muster_presence.policy import POLICY
-from muster_presence.redis_scripts import answer
 from muster_presence.scope_keys import SCHEMA
 from muster_presence.scope_log import RedisScopeLog
 from muster_presence.servicer import AttendanceServicer, FriendServicer, PresenceServicer

@@ -3,14 +3,15 @@
 import secrets
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 from muster.presence.v1.scope_pb2 import Scope, ScopeKind
 from muster_kit.clock import Clock
+from muster_kit.redis_scripts import Argument, Command, Script
 from muster_kit.streams.publisher import channel_of
 
 from muster_presence.model import ScopeId, Timing
-from muster_presence.redis_scripts import Argument, Command, Script
 
 SCHEMA: Final = "presence"
 KEPT_EVENTS: Final = 2048
@@ -20,6 +21,7 @@ KEEP_MS: Final = 24 * 3600 * 1000
 """A scope in which nothing happens for so long is forgotten."""
 
 _NAMES: Final = ("people", "due", "order", "log", "state", "counts")
+_SCRIPTS: Final = Path(__file__).parent / "scripts"
 _STAFF: Final = "staff/"
 _OTHERS: Final = "others/"
 
@@ -50,6 +52,11 @@ def _channels_of(scope: ScopeId) -> tuple[str, str]:
 @lru_cache(maxsize=4096)
 def _message_of(scope: ScopeId) -> bytes:
     return Scope(kind=ScopeKind.Name(scope.kind), scope_id=scope.scope_id).SerializeToString()
+
+
+def scope_script(name: str) -> Script:
+    """Return a script that works on one scope."""
+    return Script(_SCRIPTS, "scope", name)
 
 
 def new_epoch() -> int:

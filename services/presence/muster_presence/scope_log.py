@@ -5,12 +5,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from muster_kit.clock import Clock
+from muster_kit.redis_scripts import require, run, run_all
 from muster_kit.streams.log import Head, StoredEvent
 from redis.asyncio import Redis
 
 from muster_presence.model import ScopeId, Timing
-from muster_presence.redis_scripts import Script, require, run, run_all
-from muster_presence.scope_keys import ScopeCommands, room_of, scope_of
+from muster_presence.scope_keys import ScopeCommands, room_of, scope_of, scope_script
 
 _SIZE: Final = struct.Struct(">I")
 
@@ -25,7 +25,7 @@ class RedisScopeLog:
     def __init__(self, redis: Redis, clock: Clock, timing: Timing) -> None:
         self._redis = redis
         self._commands = ScopeCommands(clock, timing)
-        self._open, self._read = Script("open"), Script("read")
+        self._open, self._read = scope_script("open"), scope_script("read")
 
     def room_of(self, scope: ScopeId, *, with_staff: bool) -> str:
         """Return the room of a scope."""

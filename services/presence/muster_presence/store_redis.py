@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from muster_kit.clock import Clock
+from muster_kit.redis_scripts import Argument, answer, has_failed, require, run, run_all
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 
 from muster_presence.model import Cause, Outcome, Role, ScopeId, State, Step, Timing, Verb
-from muster_presence.redis_scripts import Argument, Script, answer, has_failed, require, run, run_all
-from muster_presence.scope_keys import KEEP_MS, SCHEMA, ScopeCommands
+from muster_presence.scope_keys import KEEP_MS, SCHEMA, ScopeCommands, scope_script
 from muster_presence.store import Interval, PeoplePage, Taken, Tallies, Tally
 
 NoteIntervals: TypeAlias = Callable[[ScopeId, Sequence[Interval]], None]
@@ -47,7 +47,7 @@ class RedisPresence:
         self._timing = timing
         self._commands = ScopeCommands(clock, timing)
         names = ("change", "sweep", "people", "named", "counts")
-        self._change, self._sweep, self._people, self._named, self._counts = map(Script, names)
+        self._change, self._sweep, self._people, self._named, self._counts = map(scope_script, names)
 
     async def change(
         self, steps: Mapping[ScopeId, Sequence[Step]], *, wants_presence: bool = False

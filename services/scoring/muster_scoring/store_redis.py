@@ -1,25 +1,16 @@
 """Boards in Redis: a sorted set of places and a hash of lines, changed by scripts alone."""
 
-import hashlib
 import secrets
 import struct
-from collections.abc import AsyncIterable, Awaitable, Sequence
+from collections.abc import AsyncIterable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-import structlog
 from muster_kit.errors import MusterError, Reason
+from muster_kit.redis_scripts import Argument, Command, Script, answer, has_failed, run_all
 from muster_kit.streams.publisher import channel_of, encode_signal
 from redis.asyncio import Redis
-from redis.exceptions import (
-    ClusterError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
 
 from muster_scoring.model_board import REMOVED, BoardChanges, Line, Position
 from muster_scoring.store_boards import Applied, Held, Page, RankChange
@@ -35,24 +26,13 @@ _KEEP_CLAIM: Final = timedelta(seconds=5)
 _KEEP_PARTS: Final = timedelta(minutes=1)
 """What a crash leaves goes by itself."""
 
-_RETRY_AFTER: Final = timedelta(seconds=1)
-
 _CHANGES_BEGIN: Final = len(encode_signal(b"")) + 1
 """Where the changes begin in a message, as Lua counts."""
 
 _STORED: Final = struct.Struct(">QB")
 _RANKS: Final = struct.Struct(">II")
 
-# A server in trouble answers with errors too; whatever else it refuses is a fault of the script.
-_TROUBLES: Final = (ClusterError, OutOfMemoryError, ReadOnlyError)
-_TROUBLE_CODES: Final = ("BUSY", "MASTERDOWN", "MISCONF", "NOREPLICAS", "UNKILLABLE")
-
 _KEYS: Final = ("places", "lines", "early")
-_KEY_COUNT: Final = len(_KEYS)
-
-_Argument: TypeAlias = bytes | str | int
-
-_log = structlog.get_logger(__name__)
 
 
 class RedisBoards:
@@ -66,29 +46,29 @@ class RedisBoards:
         """`schema` is the one the Hub has."""
         self._redis = redis
         self._schema = schema
-        self._apply = _Script("apply")
-        self._held = _Script("held")
-        self._load = _Script("load")
-        self._page = _Script("page")
-        self._around = _Script("around")
-        self._remove = _Script("remove")
+        self._apply = Script(_SCRIPTS, "board", "apply")
+        self._held = Script(_SCRIPTS, "board", "held")
+        self._load = Script(_SCRIPTS, "board", "load")
+        self._page = Script(_SCRIPTS, "board", "page")
+        self._around = Script(_SCRIPTS, "board", "around")
+        self._remove = Script(_SCRIPTS, "board", "remove")
 
     async def ping(self) -> None:
         """Return when Redis answers."""
-        await _answer(self._redis.ping())
+        await answer(self._redis.ping())
 
     async def apply(
         self, changes: Sequence[BoardChanges], *, ranked: bool = True
     ) -> Sequence[Applied | None]:
         """Put changes of several boards in, and tell whoever watches them, in one round trip."""
-        commands = [[*self._apply_command(each), int(ranked)] for each in changes]
-        replies = await self._run_all(self._apply, commands)
+        replies = await self._run_all([self._apply_command(each, ranked=ranked) for each in changes])
         return [_applied(reply) for reply in replies]
 
     async def held(self, board_ids: Sequence[str]) -> Sequence[Held | None]:
         """Return what is held of each board, in one round trip."""
-        commands: list[list[_Argument]] = [[*self._keys(board_id)] for board_id in board_ids]
-        replies = await self._run_all(self._held, commands)
+        replies = await self._run_all(
+            [Command(self._held, self._keys(board_id), ()) for board_id in board_ids]
+        )
         return [None if reply is None else Held(epoch=reply[1], done_seq=reply[0]) for reply in replies]
 
     async def load(self, board_id: str, parts: AsyncIterable[tuple[int, Sequence[Line]]]) -> bool:
@@ -96,7 +76,7 @@ class RedisBoards:
         token = secrets.token_hex(8)
         names = ("loading", f"places:{token}", f"lines:{token}")
         loading, places, lines = (self._key(board_id, name) for name in names)
-        if not await _answer(self._redis.set(loading, token, nx=True, px=_KEEP_CLAIM)):
+        if not await answer(self._redis.set(loading, token, nx=True, px=_KEEP_CLAIM)):
             return False
         seq, place_count, line_count = -1, 0, 0
         async for head_seq, part in parts:
@@ -104,33 +84,35 @@ class RedisBoards:
             seq = head_seq if seq < 0 else seq
             place_count += await self._put_part(loading, places, lines, part)
             line_count += len(part)
-        head = self._head(board_id, b"")
-        head[_KEY_COUNT:_KEY_COUNT] = [loading, places, lines]
-        command = [*head, max(seq, 0), _KEEP_MILLISECONDS, token, place_count, line_count]
-        if not await self._run(self._load, command, key_count=_KEY_COUNT + len(names)):
+        keys = [*self._keys(board_id), loading, places, lines]
+        told = self._told(board_id, b"")
+        counts = place_count, line_count
+        if not await self._run(self._load, keys, *told, max(seq, 0), _KEEP_MILLISECONDS, token, *counts):
             raise MusterError(Reason.INTERNAL, detail=f"parts of board {board_id} were lost")
         return True
 
     async def page(self, board_id: str, *, after: Position | None, limit: int) -> Page | None:
         """Return lines after a position, from the best."""
         place = b"" if after is None else after.encode()
-        return _page(await self._run(self._page, [*self._keys(board_id), place, limit]))
+        return _page(await self._run(self._page, self._keys(board_id), place, limit))
 
     async def around(self, board_id: str, entry_id: str, *, radius: int) -> Page | None:
         """Return an entry with its neighbours; no lines when it is not on the board."""
-        return _page(await self._run(self._around, [*self._keys(board_id), entry_id, radius]))
+        return _page(await self._run(self._around, self._keys(board_id), entry_id, radius))
 
     async def remove(self, board_id: str) -> None:
         """Remove a board, held or not, and tell whoever watches it."""
-        await self._run(self._remove, self._head(board_id, REMOVED))
+        await self._run(self._remove, self._keys(board_id), *self._told(board_id, REMOVED))
 
-    def _apply_command(self, changes: BoardChanges) -> list[_Argument]:
+    def _apply_command(self, changes: BoardChanges, *, ranked: bool) -> Command:
         # The message goes out as it is, and the script reads it as well: it is sent once.
-        head = self._head(changes.board_id, changes.encode())
-        return [*head, _CHANGES_BEGIN, _KEEP_MILLISECONDS]
+        told = self._told(changes.board_id, changes.encode())
+        arguments = (*told, _CHANGES_BEGIN, _KEEP_MILLISECONDS, int(ranked))
+        return Command(self._apply, self._keys(changes.board_id), arguments)
 
-    def _head(self, board_id: str, message: bytes) -> list[_Argument]:
-        return [*self._keys(board_id), channel_of(self._schema, board_id), encode_signal(message)]
+    def _told(self, board_id: str, message: bytes) -> tuple[Argument, Argument]:
+        """Return the channel of a board's watchers, and what is said there."""
+        return channel_of(self._schema, board_id), encode_signal(message)
 
     def _keys(self, board_id: str) -> list[str]:
         return [self._key(board_id, name) for name in _KEYS]
@@ -149,48 +131,19 @@ class RedisBoards:
         if ranked:
             pipeline.zadd(places, ranked)
             pipeline.pexpire(places, _KEEP_PARTS)
-        await _answer(pipeline.execute())
+        await answer(pipeline.execute())
         return len(ranked)
 
-    async def _run_all(self, script: "_Script", commands: Sequence[Sequence[_Argument]]) -> Sequence[Any]:
-        if len(commands) == 1:
-            return [await self._run(script, commands[0])]
-        pipeline = self._redis.pipeline(transaction=False)
-        for command in commands:
-            pipeline.evalsha(script.digest, _KEY_COUNT, *command)
-        replies = await _answer(pipeline.execute(raise_on_error=False))
-        return [
-            await self._run(script, command) if isinstance(reply, RedisError) else reply
-            for command, reply in zip(commands, replies, strict=True)
-        ]
-
-    async def _run(
-        self, script: "_Script", command: Sequence[_Argument], *, key_count: int = _KEY_COUNT
-    ) -> Any:
-        try:
-            try:
-                reply = await _answer(self._redis.evalsha(script.digest, key_count, *command))
-            except NoScriptError:
-                reply = await _answer(self._redis.eval(script.source, key_count, *command))
-        except ResponseError as error:
-            if not script.is_faulty:
-                _log.error("board_script_failed", script=script.name, error=str(error))
-            script.is_faulty = True
-            return None
-        script.is_faulty = False
+    async def _run(self, script: Script, keys: Sequence[str], *arguments: Argument) -> Any:
+        (reply,) = await self._run_all([Command(script, keys, arguments)])
         return reply
 
-
-class _Script:
-    """A script, known to Redis by its digest once it has run there."""
-
-    def __init__(self, name: str) -> None:
-        parts = (_SCRIPTS / f"{part}.lua" for part in ("board", name))
-        self.name = name
-        self.source = "".join(part.read_text(encoding="utf-8") for part in parts)
-        self.digest = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
-        self.is_faulty = False
-        """Whether it failed when it was last run: that is said once."""
+    async def _run_all(self, commands: Sequence[Command]) -> Sequence[Any]:
+        replies = await run_all(self._redis, commands)
+        return [
+            None if has_failed(command, reply) else reply
+            for command, reply in zip(commands, replies, strict=True)
+        ]
 
 
 def _applied(reply: list[Any] | None) -> Applied | None:
@@ -217,20 +170,3 @@ def _line(entry_id: bytes, stored: bytes) -> Line:
 def _stored(line: Line) -> bytes:
     order = line.order
     return _STORED.pack(line.version, len(order)) + order + line.packed
-
-
-async def _answer(reply: Awaitable[Any]) -> Any:
-    """Return the reply; a Redis that is away, or in no state to serve, is UNAVAILABLE.
-
-    What else it answers is raised as ResponseError.
-    """
-    try:
-        return await reply
-    except (RedisError, OSError) as error:
-        if isinstance(error, ResponseError) and not _is_trouble(error):
-            raise
-        raise MusterError(Reason.UNAVAILABLE, retry_after=_RETRY_AFTER, detail=repr(error)) from error
-
-
-def _is_trouble(error: ResponseError) -> bool:
-    return isinstance(error, _TROUBLES) or str(error).startswith(_TROUBLE_CODES)

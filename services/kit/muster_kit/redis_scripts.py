@@ -1,4 +1,4 @@
-"""Runs the scripts of scopes, which are sent to Redis when it does not know them."""
+"""Runs Lua scripts in Redis, which are sent when it does not know them."""
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import structlog
-from muster_kit.errors import MusterError, Reason
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.exceptions import (
@@ -20,7 +19,8 @@ from redis.exceptions import (
     ResponseError,
 )
 
-_SCRIPTS: Final = Path(__file__).parent / "scripts"
+from muster_kit.errors import MusterError, Reason
+
 _RETRY_AFTER: Final = timedelta(seconds=1)
 
 # A server in trouble answers with errors too; whatever else it refuses is a fault of the script.
@@ -36,11 +36,13 @@ _log = structlog.get_logger(__name__)
 class Script:
     """A script, known to Redis by its digest once it was loaded there."""
 
-    def __init__(self, name: str) -> None:
-        parts = (_SCRIPTS / f"{part}.lua" for part in ("scope", name))
-        self.name = name
-        self.source = "".join(part.read_text(encoding="utf-8") for part in parts)
+    def __init__(self, folder: Path, *names: str) -> None:
+        """It is what the files of these names say, one after the other; the last is its own."""
+        self.name = names[-1]
+        self.source = "".join((folder / f"{name}.lua").read_text(encoding="utf-8") for name in names)
         self.digest = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+        self.is_faulty = False
+        """Whether it failed when it was last run: that is said once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,12 @@ async def run_all(redis: Redis, commands: Sequence[Command], *, follow: FollowUp
 
 
 def has_failed(command: Command, reply: Any) -> bool:
-    """Tell whether a reply is the error of a script, and log it."""
-    if isinstance(reply, RedisError):
-        _log.error("presence_script_failed", script=command.script.name, error=str(reply))
-        return True
-    return False
+    """Tell whether a reply is the error of a script, and log the first of several."""
+    script, is_faulty = command.script, isinstance(reply, RedisError)
+    if is_faulty and not script.is_faulty:
+        _log.error("script_failed", script=script.name, error=str(reply))
+    script.is_faulty = is_faulty
+    return is_faulty
 
 
 def require(command: Command, reply: Any) -> Any:
