@@ -1,8 +1,7 @@
 """Answers over one stream, of one participant or of many: many under way at once, told of in order."""
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import takewhile
 from typing import Final, TypeAlias
 
@@ -10,6 +9,7 @@ from muster_kit.caller import Caller
 from muster_kit.errors import MusterError, Reason, Violation
 
 from muster_scoring.model import Seat
+from muster_scoring.numbered_stream import NumberedStream
 from muster_scoring.usecases_responses import Attempt, Responses, Submission, SubmitReply, seat_of
 
 _UNDER_WAY: Final = 256
@@ -25,58 +25,22 @@ Told: TypeAlias = tuple[int, Sequence[SubmitReply | MusterError]]
 
 WriteRun: TypeAlias = Callable[[Sequence[Told]], Awaitable[None]]
 
-_Begun: TypeAlias = tuple[int, Sequence[Attempt | MusterError]]
+_Begun: TypeAlias = Sequence[Attempt | MusterError]
 
 
-class ResponseStream:
-    """The answers of one stream. A task beside the caller's tells what became of them."""
+class ResponseStream(NumberedStream[Sequence[Given | MusterError], _Begun]):
+    """The answers of one stream; one that is refused is told of like the others."""
 
     def __init__(self, responses: Responses, caller: Caller, write: WriteRun) -> None:
         """`write` is given runs of answers that are done, in the order in which they came."""
+        super().__init__(most=_UNDER_WAY if caller.is_ticket else _UNDER_WAY_OF_SERVICES)
         self._responses = responses
         self._write = write
-        self._most = _UNDER_WAY if caller.is_ticket else _UNDER_WAY_OF_SERVICES
-        self._under_way: deque[_Begun] = deque()
-        self._count = 0
-        self._changed = asyncio.Event()
-        self._is_ended = False
 
-    async def serve(self, submissions: AsyncIterator[Sequenced]) -> None:
-        """Take answers until the client has sent the last, and return when all are told of.
+    async def _begin(self, given: Sequence[Given | MusterError]) -> _Begun:
+        return [await self._begin_one(each) for each in given]
 
-        An answer that is refused is told of like the others; a number that is not higher than the one
-        before ends the stream with INVALID_FIELD.
-        """
-        failure: MusterError | None = None
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._tell())
-                try:
-                    await self._take(submissions)
-                except MusterError as error:
-                    # What came before is stored, and its senders are due a reply.
-                    failure = error
-                self._is_ended = True
-                self._changed.set()
-        finally:
-            for attempt in self._attempts(self._under_way):
-                attempt.abandon()
-        if failure is not None:
-            raise failure
-
-    async def _take(self, submissions: AsyncIterator[Sequenced]) -> None:
-        last_sequence = 0
-        async for sequence, given in submissions:
-            if sequence <= last_sequence:
-                raise MusterError(Reason.INVALID_FIELD, violations=[Violation("sequence", "must count up")])
-            last_sequence = sequence
-            self._under_way.append((sequence, [await self._begin(each) for each in given]))
-            self._count += len(given)
-            self._changed.set()
-            while self._count >= self._most:
-                await self._change()
-
-    async def _begin(self, given: Given | MusterError) -> Attempt | MusterError:
+    async def _begin_one(self, given: Given | MusterError) -> Attempt | MusterError:
         if isinstance(given, MusterError):
             return given
         try:
@@ -85,24 +49,21 @@ class ResponseStream:
         except MusterError as error:
             return error
 
-    async def _tell(self) -> None:
-        while self._under_way or not self._is_ended:
-            if not self._under_way:
-                await self._change()
-                continue
-            for attempt in self._attempts([self._under_way[0]]):
-                await attempt.arrive()
-            # Those behind it that have arrived as well go with it.
-            run = list(takewhile(self._have_arrived, self._under_way))
-            told = await self._finish_all(run)
-            for _, done in told:
-                self._under_way.popleft()
-                self._count -= len(done)
-            self._changed.set()
-            await self._write(told)
+    def _weigh(self, begun: _Begun) -> int:
+        return len(begun)
 
-    async def _finish_all(self, run: Sequence[_Begun]) -> Sequence[Told]:
-        if any(attempt.has_to_go_again for attempt in self._attempts(run)):
+    async def _tell(self) -> None:
+        for attempt in _attempts(self._under_way[0][1]):
+            await attempt.arrive()
+        # Those behind it that have arrived as well go with it.
+        run = list(takewhile(_has_arrived, self._under_way))
+        told = await self._finish_all(run)
+        for _ in told:
+            self._pop()
+        await self._write(told)
+
+    async def _finish_all(self, run: Sequence[tuple[int, _Begun]]) -> Sequence[Told]:
+        if any(attempt.has_to_go_again for _, begun in run for attempt in _attempts(begun)):
             # The round has changed under many of them: they go again together, not one after the other.
             every = await asyncio.gather(*(self._finish(attempt) for _, begun in run for attempt in begun))
             replies = iter(every)
@@ -117,15 +78,9 @@ class ResponseStream:
         except MusterError as error:
             return error
 
-    def _have_arrived(self, begun: _Begun) -> bool:
-        return not any(attempt.is_on_its_way for attempt in self._attempts([begun]))
-
-    def _attempts(self, begun: Iterable[_Begun]) -> Iterator[Attempt]:
-        return (each for _, attempts in begun for each in attempts if isinstance(each, Attempt))
-
-    async def _change(self) -> None:
-        self._changed.clear()
-        await self._changed.wait()
+    def _abandon(self, begun: _Begun) -> None:
+        for attempt in _attempts(begun):
+            attempt.abandon()
 
 
 def seat_for(
@@ -166,3 +121,11 @@ def seat_for(
         generation=None,
         display_name=display_name,
     )
+
+
+def _has_arrived(message: tuple[int, _Begun]) -> bool:
+    return not any(attempt.is_on_its_way for attempt in _attempts(message[1]))
+
+
+def _attempts(begun: _Begun) -> Iterator[Attempt]:
+    return (each for each in begun if isinstance(each, Attempt))
