@@ -101,33 +101,11 @@ class ClassServicer:
 
     async def ArchiveClass(self, request: pb.ArchiveClassRequest, call: Call) -> bytes:
         """Put a class away."""
-        return await self._requests.run(
-            call.caller,
-            partial(
-                move_class,
-                caller=call.caller,
-                status=ClassStatus.ARCHIVED,
-                class_id=request.class_id,
-                expected_revision=request.expected_revision,
-            ),
-            request=request,
-            encode=lambda moved: pb.ArchiveClassResponse(**{"class": class_message(moved)}),
-        )
+        return await self._move(ClassStatus.ARCHIVED, request, call, pb.ArchiveClassResponse)
 
     async def RestoreClass(self, request: pb.RestoreClassRequest, call: Call) -> bytes:
         """Take a class into use again."""
-        return await self._requests.run(
-            call.caller,
-            partial(
-                move_class,
-                caller=call.caller,
-                status=ClassStatus.ACTIVE,
-                class_id=request.class_id,
-                expected_revision=request.expected_revision,
-            ),
-            request=request,
-            encode=lambda moved: pb.RestoreClassResponse(**{"class": class_message(moved)}),
-        )
+        return await self._move(ClassStatus.ACTIVE, request, call, pb.RestoreClassResponse)
 
     async def AddClassMembers(self, request: pb.AddClassMembersRequest, call: Call) -> bytes:
         """Add members."""
@@ -207,4 +185,24 @@ class ClassServicer:
             students=map(roster_message, shown),
             next_page_token=pages.token(last.sort_name, "\0", last.user_id) if last else "",
             student_count=student_count,
+        )
+
+    async def _move(
+        self,
+        status: ClassStatus,
+        request: pb.ArchiveClassRequest | pb.RestoreClassRequest,
+        call: Call,
+        response: type[pb.ArchiveClassResponse | pb.RestoreClassResponse],
+    ) -> bytes:
+        return await self._requests.run(
+            call.caller,
+            partial(
+                move_class,
+                caller=call.caller,
+                status=status,
+                class_id=request.class_id,
+                expected_revision=request.expected_revision,
+            ),
+            request=request,
+            encode=lambda moved: response(**{"class": class_message(moved)}),
         )
