@@ -82,11 +82,10 @@ class ScopeId:
     def of_key(cls, key: str) -> "ScopeId":
         """Return the scope of a key; ValueError when it is none."""
         kind, size, rest = key.split(":", 2)
-        organization_id, colon, scope_id = rest[: int(size)], rest[int(size) : int(size) + 1], ""
-        if colon != ":":
+        end = int(size)
+        if rest[end : end + 1] != ":":
             raise ValueError(f"not the key of a scope: {key}")
-        scope_id = rest[int(size) + 1 :]
-        return cls(organization_id, ScopeKind(int(kind)), scope_id)
+        return cls(rest[:end], ScopeKind(int(kind)), rest[end + 1 :])
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,14 +24,6 @@ class Interval:
     cause: Cause | None = None
 
 
-class Ledger(Protocol):
-    """Where intervals become durable. What it is told it keeps or loses by itself: nobody waits for it."""
-
-    def note(self, scope: ScopeId, intervals: Sequence[Interval], /) -> None:
-        """Take facts of one scope in the order in which they happened."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Taken:
     """What became of steps: outcomes and, while here, since when the person is, in order of the steps.
@@ -79,17 +71,14 @@ class Tallies:
 class PresenceIndex(Protocol):
     """Who is in which scope now. It may be lost at any time, and fills again with what clients do.
 
-    All methods raise MusterError UNAVAILABLE while it is away. Reads return None for a scope in which
-    nobody was for a day.
+    All methods raise MusterError UNAVAILABLE while it is away, and INTERNAL for a fault of its own. Reads
+    return None for a scope in which nobody was for a day.
     """
 
     async def change(
         self, steps: Mapping[ScopeId, Sequence[Step]], /, *, wants_presence: bool = False
     ) -> Mapping[ScopeId, Taken]:
-        """Take steps of several scopes, in order within each, in one round trip.
-
-        A scope is left out when its steps could not be taken.
-        """
+        """Take steps of several scopes, in order within each, in one round trip."""
         ...
 
     async def ping(self) -> None:

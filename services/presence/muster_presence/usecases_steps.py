@@ -44,7 +44,5 @@ class StepQueue:
             for scope, step in steps:
                 by_scope[scope].append(step)
         taken = await self._index.change(by_scope)
-        results = {
-            scope: iter(list(zip(each.outcomes, each.enter_ms, strict=True))) for scope, each in taken.items()
-        }
+        results = {scope: zip(each.outcomes, each.enter_ms, strict=True) for scope, each in taken.items()}
         return [[next(results[scope]) for scope, _ in steps] for steps in batch]
