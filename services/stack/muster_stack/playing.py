@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from muster_stack.configuration import read_settings
 from muster_stack.credentials import Credentials
 from muster_stack.embedded.daemon import Launch
@@ -72,15 +74,15 @@ def client_address() -> str:
 
 def user_token_secret() -> str:
     """The secret to sign users' tokens with; a Problem when there is none."""
-    secret = read_settings().user_token_secret
-    if secret is None:
-        raise Problem("MUSTER_USER_TOKEN_SECRET is not set: the server's secret is needed to make tokens.")
-    return secret.get_secret_value()
+    return _given(read_settings().user_token_secret, "MUSTER_USER_TOKEN_SECRET")
 
 
 def service_token_secret() -> str:
     """The secret to sign services' tokens with; a Problem when there is none."""
-    secret = read_settings().service_token_secret
+    return _given(read_settings().service_token_secret, "MUSTER_SERVICE_TOKEN_SECRET")
+
+
+def _given(secret: SecretStr | None, variable: str) -> str:
     if secret is None:
-        raise Problem("MUSTER_SERVICE_TOKEN_SECRET is not set: the server's secret is needed to make tokens.")
+        raise Problem(f"{variable} is not set: the server's secret is needed to make tokens.")
     return secret.get_secret_value()
