@@ -1,21 +1,18 @@
 """Least round trips in Redis: one sorted set for each session."""
 
 from collections import defaultdict
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
-from muster_kit.errors import MusterError, Reason
+from muster_kit.redis_scripts import answer
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from muster_scoring.store_deliveries import SeatKey
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 _KEEP: Final = timedelta(days=1)
 """Longer than a session is quiet. Whoever comes back later is measured anew."""
-
-_RETRY_AFTER: Final = timedelta(seconds=1)
 
 
 class RedisRoundTrips:
@@ -36,7 +33,7 @@ class RedisRoundTrips:
             pipeline.zadd(key, trips, lt=True)
             pipeline.zmscore(key, list(trips))
             pipeline.pexpire(key, _KEEP)
-        replies = await _answer(pipeline.execute())
+        replies = await answer(pipeline.execute())
         least = {
             SeatKey(session_id, participant_id): score * _MICROSECOND
             for (session_id, trips), scores in zip(noted.items(), replies[1::3], strict=True)
@@ -46,15 +43,8 @@ class RedisRoundTrips:
 
     async def remove(self, session_id: str) -> None:
         """Remove those of a session."""
-        await _answer(self._redis.unlink(_key(session_id)))
+        await answer(self._redis.unlink(_key(session_id)))
 
 
 def _key(session_id: str) -> str:
     return f"muster:{{{session_id}}}:round_trips"
-
-
-async def _answer(reply: Awaitable[Any]) -> Any:
-    try:
-        return await reply
-    except (RedisError, OSError) as error:
-        raise MusterError(Reason.UNAVAILABLE, retry_after=_RETRY_AFTER, detail=repr(error)) from error
