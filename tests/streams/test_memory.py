@@ -2,11 +2,10 @@
 
 import asyncio
 import gc
+import sys
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from coverage import Coverage
 
 from tests.streams.rooms import NORTH, Worker, World, eventually
 
@@ -15,17 +14,15 @@ STREAMS = 300
 
 @contextmanager
 def memory_traced() -> Iterator[None]:
-    """Without the measurement of coverage meanwhile, which holds memory for every frame that waits."""
-    coverage = Coverage.current()
-    if coverage is not None:
-        coverage.stop()
+    """Without a trace function meanwhile: that of coverage holds memory for every frame that waits."""
+    trace = sys.gettrace()
+    sys.settrace(None)
     tracemalloc.start()
     try:
         yield
     finally:
         tracemalloc.stop()
-        if coverage is not None:
-            coverage.start()
+        sys.settrace(trace)
 
 
 async def test_a_stream_that_waits_holds_little(world: World, worker: Worker, room_id: str) -> None:
