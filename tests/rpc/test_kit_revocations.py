@@ -14,6 +14,7 @@ from muster_kit.rpc.revocations import CHANNEL, RECENT, Revocations
 from redis.asyncio import Redis
 
 from tests.conftest import TestStores
+from tests.quickness import assert_quick
 from tests.rpc.kit_service import hearing
 
 
@@ -57,10 +58,14 @@ async def test_a_revocation_is_heard_by_every_process_within_milliseconds(redis:
     here, elsewhere = Revocations(redis), Revocations(redis)
     heard = Heard(elsewhere)
     async with hearing(elsewhere):
-        start = time.monotonic()
-        await here.revoke("room", "seat", 3)
-        assert await heard.next() == ("room", "seat", 3)
-        assert time.monotonic() - start < 0.5
+
+        async def seconds() -> float:
+            start = time.monotonic()
+            await here.revoke("room", "seat", 3)
+            assert await heard.next() == ("room", "seat", 3)
+            return time.monotonic() - start
+
+        await assert_quick(0.5, seconds)
     for revocations in (here, elsewhere):
         assert is_revoked(revocations, seated(2))
         assert not is_revoked(revocations, seated(3))
@@ -107,7 +112,7 @@ async def test_listening_goes_on_after_redis_was_away(stores: TestStores, redis:
 
 
 async def test_what_redis_lost_is_known_to_who_starts_later(redis: Redis) -> None:
-    survivor = Revocations(redis, silence_seconds=0.05)
+    survivor = Revocations(redis, silence_seconds=0.3)
     heard = Heard(survivor)
     async with hearing(survivor):
         for generation in (1, 2):
@@ -124,7 +129,7 @@ async def test_what_redis_lost_is_known_to_who_starts_later(redis: Redis) -> Non
 
 
 async def test_what_redis_lost_is_told_although_more_is_there_than_was_lost(redis: Redis) -> None:
-    survivor = Revocations(redis, silence_seconds=0.05)
+    survivor = Revocations(redis, silence_seconds=0.3)
     heard = Heard(survivor)
     async with hearing(survivor):
         await Revocations(redis).revoke("room", "seat", 2)
@@ -149,17 +154,17 @@ async def test_being_heard_again_keeps_nothing_longer(redis: Redis) -> None:
 
 
 async def test_silence_is_told_from_a_dead_connection(redis: Redis) -> None:
-    revocations = Revocations(redis, silence_seconds=0.05)
+    revocations = Revocations(redis, silence_seconds=0.4)
     heard = Heard(revocations)
     async with hearing(revocations):
         with structlog.testing.capture_logs() as log:
             asked = await pings(redis)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while await pings(redis) < asked + 3:
                     pass
             assert not log
             # Everything hangs, as when the network drops without a word.
-            await redis.execute_command("CLIENT", "PAUSE", "400", "ALL")
+            await redis.execute_command("CLIENT", "PAUSE", "1500", "ALL")
             await Revocations(redis).revoke("room", "seat", 2)
             assert await heard.next() == ("room", "seat", 2)
         assert "no answer" in log[0]["error"]

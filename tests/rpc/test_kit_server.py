@@ -1,7 +1,6 @@
 """The kit's server with unary calls: what is checked, and what is said of failures."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -251,12 +250,12 @@ async def test_a_client_deadline_cancels_the_servicer(
             left.set()
 
     servicer.say = say
-    error = await refusal(serving.unary(QUESTION, timeout=0.2))
+    error = await refusal(serving.unary(QUESTION, timeout=1))
     assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     async with asyncio.timeout(5):
         await left.wait()
     assert seen[0] is not None
-    assert 0 < seen[0] < 0.3
+    assert 0 < seen[0] < 1.1
     labels = {
         "grpc_service": "kit.test.v1.EchoService",
         "grpc_method": "Say",
@@ -271,9 +270,8 @@ async def test_a_call_without_a_deadline_is_bounded_all_the_same() -> None:
 
     limits = Limits(unary_seconds=0.1, sweep_seconds=0.05)
     async with serve(EchoServicer(say=say), limits=limits) as serving:
-        start = time.monotonic()
-        assert told(await refusal(serving.unary(QUESTION))).reason is Reason.DEADLINE_EXCEEDED
-        assert time.monotonic() - start < 2
+        async with asyncio.timeout(10):
+            assert told(await refusal(serving.unary(QUESTION))).reason is Reason.DEADLINE_EXCEEDED
 
 
 async def test_calls_are_counted_by_code(serving: Serving, registry: CollectorRegistry) -> None:

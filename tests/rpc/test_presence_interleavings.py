@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from muster.presence.v1.presence_pb2 import Activity as ActivityMessage
 from muster.presence.v1.presence_pb2 import Presence, ScopeEvent
-from muster_presence.model import Activity, Cause, Profile, Role, ScopeId, ScopeKind, Step, Verb
-from muster_presence.model_person import Person, Shown, Timing
+from muster_presence.model import Activity, Cause, Profile, Role, ScopeId, ScopeKind, Step, Timing, Verb
 from muster_presence.scope_keys import room_of
 from muster_presence.scope_log import RedisScopeLog
 from muster_presence.store import Interval
@@ -21,6 +20,7 @@ from muster_presence.store_redis import RedisPresence
 from redis.asyncio import Redis
 
 from tests.conftest import TestStores
+from tests.presence_person import Person, Shown
 
 TIMING = Timing()
 # Ahead of what services take for the past.

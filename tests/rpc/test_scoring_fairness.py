@@ -6,21 +6,22 @@ from datetime import UTC, datetime, timedelta
 
 import grpc
 import pytest
+from muster.scoring.v1 import round_pb2
 from muster.scoring.v1 import round_service_pb2 as rpc
 from muster_kit.delivery import Delivery, DeliverySeal
 from muster_kit.errors import Reason
 
 from tests.conftest import TestStores
-from tests.rpc.asked import NOTHING, SEAL, Asked, left_out, times
+from tests.rpc.asked import MILLISECOND, NOTHING, SEAL, Asked, left_out, times
 from tests.rpc.house import error_of, reason_of
 from tests.rpc.scoring_fixtures import Scoring, open_scoring
-from tests.rpc.scoring_game import Game, choose
+from tests.rpc.scoring_game import Game, choose, eventually
 
 MOST = timedelta(seconds=1)
 """Both bounds, as they are unless somebody sets them."""
 
-BLINK = timedelta(milliseconds=150)
-"""So long a call may take here, at most."""
+BLINK = timedelta(milliseconds=750)
+"""So long a call may take here, at most: less than the bound, which who is not prompt gains."""
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +38,15 @@ def game(scoring: Scoring) -> Game:
 
 async def test_time_runs_from_the_delivery_and_the_round_trip_is_taken_off(game: Game) -> None:
     asked = await Asked.by(game.player("ann"))
-    stamp = asked.stamp_now(ago=timedelta(milliseconds=300))
-    proof = await asked.acknowledge(stamp)
+    earlier = timedelta(milliseconds=300)
+    stamped = datetime.now(UTC)
+    proof = await asked.acknowledge(asked.stamp_now(ago=earlier))
+    took = datetime.now(UTC) - stamped
     response = await asked.answer(proof)
     delay, credit = left_out(response)
     # It was handed over more than a second after the opening: that much does not count.
     assert delay == MOST
-    assert timedelta(milliseconds=299) <= credit < timedelta(milliseconds=300) + BLINK
+    assert earlier - MILLISECOND <= credit <= min(earlier + took, MOST)
 
 
 async def test_a_delay_within_the_bound_counts_exactly(game: Game) -> None:
@@ -220,3 +223,21 @@ async def test_without_redis_a_worker_goes_by_what_it_measured_itself(game: Game
     kept_back = await asked.acknowledge(asked.stamp(), instance=deaf)
     assert SEAL.read(asked.addressee, kept_back).round_trip == SEAL.read(asked.addressee, prompt).round_trip  # type: ignore[union-attr]
     assert left_out(await asked.answer(kept_back, instance=deaf))[1] < BLINK
+
+
+async def test_no_answer_is_taken_after_the_deadline_but_what_was_on_its_way(game: Game) -> None:
+    ann = game.player("ann")
+    late = await game.open(seconds=1, ago=1.3)
+    assert await reason_of(ann.submit(late)) is Reason.ROUND_CLOSED
+    assert await reason_of(ann.draft(late)) is Reason.ROUND_CLOSED
+
+    async def is_taken() -> bool:
+        just_in_time = await game.open(seconds=1, ago=1.0)
+        try:
+            reply = await ann.submit(just_in_time)
+        except grpc.aio.AioRpcError:
+            # To open it and to answer took longer here than an answer may be on its way.
+            return False
+        return bool(reply.response.status == round_pb2.RESPONSE_STATUS_CORRECT)
+
+    await eventually(is_taken)

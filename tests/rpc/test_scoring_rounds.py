@@ -75,17 +75,6 @@ async def test_speed_is_paid_until_the_deadline(scoring: Scoring) -> None:
     assert reply.response.parts.speed == pytest.approx(1000 * (1 - elapsed.total_seconds() / 100), abs=1)
 
 
-async def test_no_answer_is_taken_after_the_deadline(scoring: Scoring) -> None:
-    game = scoring.game()
-    ann = game.player("ann")
-    late = await game.open(seconds=1, ago=1.3)
-    assert await reason_of(ann.submit(late)) is Reason.ROUND_CLOSED
-    assert await reason_of(ann.draft(late)) is Reason.ROUND_CLOSED
-    # It was on its way when the clock ran out.
-    just_in_time = await game.open(seconds=1, ago=1.0)
-    assert (await ann.submit(just_in_time)).response.status == round_pb2.RESPONSE_STATUS_CORRECT
-
-
 async def test_no_answer_is_taken_before_the_opening(scoring: Scoring) -> None:
     game = scoring.game()
     assert await reason_of(game.player().submit(await game.open(ago=-60))) is Reason.ROUND_CLOSED

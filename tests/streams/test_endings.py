@@ -2,13 +2,15 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from muster.stream.v1.stream_pb2 import ReconnectCause
 from muster_kit.errors import MusterError, Reason
 from muster_kit.streams import Cursor, Renewal, Tuning
 
-from tests.streams.rooms import Worker, World, event, seq_of
+from tests.streams.rooms import Worker, World, event, kind_of, seq_of
 
 
 async def test_a_quiet_stream_gets_heartbeats_that_carry_the_cursor(world: World, room_id: str) -> None:
@@ -27,7 +29,10 @@ async def test_a_busy_stream_gets_no_heartbeats(world: World, room_id: str) -> N
             await world.append(room_id)
             await client.until_seq(seq)
             await asyncio.sleep(0.04)
-        assert "heartbeat" not in client.kinds
+        # More than the time of a heartbeat went by; where the machine stood still that long, one is right.
+        for before, frame in pairwise(client.frames):
+            quiet = frame.server_time.ToDatetime() - before.server_time.ToDatetime()
+            assert kind_of(frame) != "heartbeat" or quiet > timedelta(seconds=0.5)
 
 
 async def test_a_stream_ends_after_max_frames(world: World, worker: Worker, room_id: str) -> None:
@@ -72,11 +77,11 @@ async def test_a_replayed_frame_tells_the_time_of_the_stream_not_of_the_first_on
         await world.append(room_id)
         await client.until_seq(1)
         first = client.frames[-1].server_time.ToNanoseconds()
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
         async with world.watch(worker, room_id, client.frames[0].cursor) as late:
             await late.until_seq(1)
-            assert late.frames[0].server_time.ToNanoseconds() - first >= 50_000_000
-            assert late.frames[0].queue_delay.ToMilliseconds() < 40
+            assert late.frames[0].server_time.ToNanoseconds() - first >= 500_000_000
+            assert late.frames[0].queue_delay.ToMilliseconds() < 400
 
 
 async def test_draining_sends_everybody_away_with_a_cursor_at_spread_times(

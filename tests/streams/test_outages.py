@@ -61,7 +61,7 @@ async def test_a_process_that_stood_still_hears_redis_again(
     )
     background = Background()
     background.spawn(ear.run(), name="listener")
-    await eventually(lambda: changes == [True])
+    await eventually(lambda: changes[:1] == [True])
     # Not a wait: the next ping and the end of patience with the last one come due in one turn.
     time.sleep(0.3)  # noqa: ASYNC251
     await eventually(lambda: changes[:3] == [True, False, True])

@@ -15,7 +15,7 @@ SMALL = Tuning(
     frame_bytes=512,
     check_seconds=30,
     gap_grace_seconds=0.005,
-    lag_seconds=0.05,
+    lag_seconds=0.3,
 )
 
 

@@ -12,6 +12,17 @@ from muster_kit.ids import new_id
 YEAR = timedelta(days=365)
 
 
+def offset_of(clock: CalibratedClock) -> timedelta:
+    """How far a clock is ahead of this machine's, by the closest of several looks at both."""
+
+    def look() -> tuple[timedelta, timedelta]:
+        before = datetime.now(UTC)
+        told = clock.now()
+        return datetime.now(UTC) - before, told - before
+
+    return min(look() for _ in range(10))[1]
+
+
 async def test_it_follows_the_other_clock() -> None:
     async def a_year_ahead() -> datetime:
         return datetime.now(UTC) + YEAR
@@ -19,11 +30,11 @@ async def test_it_follows_the_other_clock() -> None:
     clock = CalibratedClock(a_year_ahead)
     assert abs(clock.now() - datetime.now(UTC)) < timedelta(seconds=1)
     await clock.calibrate()
-    assert abs(clock.now() - datetime.now(UTC) - YEAR) < timedelta(milliseconds=50)
+    assert abs(offset_of(clock) - YEAR) < timedelta(milliseconds=50)
 
 
 async def test_it_believes_the_answer_that_came_fastest() -> None:
-    delays = iter((0.1, 0.1, 0.0, 0.1, 0.1))
+    delays = iter((0.4, 0.4, 0.0, 0.4, 0.4))
 
     async def late_by_its_way_back() -> datetime:
         answer = datetime.now(UTC) + YEAR
@@ -32,8 +43,8 @@ async def test_it_believes_the_answer_that_came_fastest() -> None:
 
     clock = CalibratedClock(late_by_its_way_back)
     await clock.calibrate()
-    # The slow answers alone would be 50 ms off.
-    assert abs(clock.now() - datetime.now(UTC) - YEAR) < timedelta(milliseconds=25)
+    # The slow answers alone would be 200 ms off.
+    assert abs(offset_of(clock) - YEAR) < timedelta(milliseconds=100)
 
 
 async def test_a_store_that_is_away_leaves_the_clock_running() -> None:

@@ -11,9 +11,11 @@ from muster_presence.model import (
     ScopeKind,
     State,
     Step,
+    Timing,
     Verb,
 )
-from muster_presence.model_person import MOST_DEVICES, Event, Person, Timing
+
+from tests.presence_person import MOST_DEVICES, Event, Person
 
 TIMING = Timing()
 ANA = Profile("Ana")
