@@ -1,4 +1,4 @@
--- What all scripts of a scope share; put in front of each. The rules are those of model_person.py.
+-- What all scripts of a scope share; put in front of each. Tests hold them against the same rules in Python.
 --
 -- KEYS[1] people: a hash from user id to what is known of them, in MessagePack (see below).
 -- KEYS[2] due: a sorted set of user ids by when something of them runs out.
