@@ -13,6 +13,7 @@ from muster_scoring.grading import is_graded
 from muster_scoring.model import Entry, Round, RoundStats, RoundStatus, SavedDraft, Session, Standing
 from muster_scoring.points import Feedback, ScoringRules
 from muster_scoring.store import AnswerCodec, Outcome
+from muster_scoring.store_queries import Rows, fetch
 from muster_scoring.store_responses import submit_entries
 from muster_scoring.store_rows import round_of, session_of, standing_of, stats_of
 
@@ -167,9 +168,8 @@ class PostgresLedger:
     async def _execute(self, statement: str, **values: object) -> None:
         await self._connection.execute(text(statement), values)
 
-    async def _all(self, statement: str, **values: object) -> Sequence[Mapping[str, Any]]:
-        result = await self._connection.execute(text(statement), values)
-        return result.mappings().all()  # type: ignore[return-value]
+    async def _all(self, statement: str, **values: object) -> Rows:
+        return await fetch(self._transaction, statement, **values)
 
     async def _one_or_none(self, statement: str, **values: object) -> Mapping[str, Any] | None:
         result = await self._connection.execute(text(statement), values)

@@ -16,6 +16,7 @@ from muster_scoring.model_scoreboards import EntryShown, NewBoard, Scoreboard
 from muster_scoring.statements import CLAIM_BOARD_ID
 from muster_scoring.store_boards import Page
 from muster_scoring.store_postgres_scores import scoreboard_of
+from muster_scoring.store_queries import Rows, fetch, read
 
 Row: TypeAlias = Mapping[str, Any]
 Pack: TypeAlias = Callable[[EntryShown], bytes]
@@ -37,12 +38,12 @@ class PostgresScoreboards:
 
     async def find(self, board_id: str) -> Scoreboard | None:
         """Return a board, of whatever organization."""
-        rows = await _read(self._writer_database, "", statements.BOARD, board_id=board_id)
+        rows = await read(self._writer_database, "", statements.BOARD, board_id=board_id)
         return scoreboard_of(rows[0]) if rows else None
 
     async def owner(self, board_id: str) -> tuple[str, bool] | None:
         """Return whose the id is."""
-        rows = await _read(self._writer_database, "", statements.OWNER, board_id=board_id)
+        rows = await read(self._writer_database, "", statements.OWNER, board_id=board_id)
         return (rows[0]["organization_id"], rows[0]["is_session"]) if rows else None
 
     async def is_board(self, board_id: str) -> bool:
@@ -54,20 +55,20 @@ class PostgresScoreboards:
         """Let seasons end that are over, and return the last change of each board that is there."""
         wanted = list(board_ids)
 
-        async def read(transaction: Transaction) -> Mapping[str, int]:
-            overdue = await _fetch(transaction, statements.OVERDUE, board_ids=wanted)
+        async def turned(transaction: Transaction) -> Mapping[str, int]:
+            overdue = await fetch(transaction, statements.OVERDUE, board_ids=wanted)
             if overdue:
-                await _fetch(transaction, statements.TURN, board_ids=[row["board_id"] for row in overdue])
-            rows = await _fetch(transaction, statements.HEADS, board_ids=wanted)
+                await fetch(transaction, statements.TURN, board_ids=[row["board_id"] for row in overdue])
+            rows = await fetch(transaction, statements.HEADS, board_ids=wanted)
             return {row["board_id"]: row["seq"] for row in rows}
 
-        return await self._writer_database.run("", read, repeatable=True)
+        return await self._writer_database.run("", turned, repeatable=True)
 
     async def lines(
         self, organization_id: str, board_id: str, *, since_seq: int, after: str, limit: int
     ) -> tuple[int, Sequence[Line]]:
         """Return what `BoardSource.lines` does."""
-        rows = await _read(
+        rows = await read(
             self._database,
             organization_id,
             statements.LINES,
@@ -89,7 +90,7 @@ class PostgresScoreboards:
     ) -> Page:
         """Return what `BoardSource.page` does."""
         wanted = after or Position(score=0, duration_ms=0, reached_seq=0, entry_id="")
-        rows = await _read(
+        rows = await read(
             self._database,
             organization_id,
             statements.PAGE,
@@ -102,7 +103,7 @@ class PostgresScoreboards:
 
     async def ranked_around(self, organization_id: str, board_id: str, entry_id: str, *, radius: int) -> Page:
         """Return what `BoardSource.around` does."""
-        rows = await _read(
+        rows = await read(
             self._database,
             organization_id,
             statements.AROUND,
@@ -130,7 +131,7 @@ class PostgresScoreboards:
             while await self._writer_database.run("", once, repeatable=True):
                 pass
 
-    def _page(self, rows: Sequence[Row]) -> Page:
+    def _page(self, rows: Rows) -> Page:
         found = [row for row in rows if row["entry_id"] is not None]
         lines = [self._line(row) for row in found]
         return Page(rows[0]["head_seq"], found[0]["rank"] if found else 0, rows[0]["total"], lines)
@@ -174,7 +175,7 @@ class PostgresScoreboardLedger:
         found = await self._one(statements.LOCK, board_id=board_id)
         if found is None:
             return None
-        await _fetch(self._transaction, statements.TURN, board_ids=[board_id])
+        await fetch(self._transaction, statements.TURN, board_ids=[board_id])
         row = await self._one(statements.BOARD, board_id=board_id)
         return None if row is None else scoreboard_of(row)
 
@@ -184,7 +185,7 @@ class PostgresScoreboardLedger:
 
     async def begin_anew(self, board: Scoreboard) -> Scoreboard:
         """Start a locked board over, in a new season."""
-        (row,) = await _fetch(self._transaction, statements.BEGIN_ANEW, board_id=board.board_id)
+        (row,) = await fetch(self._transaction, statements.BEGIN_ANEW, board_id=board.board_id)
         return scoreboard_of(row)
 
     async def remove_entry(self, board: Scoreboard, entry_id: str) -> int | None:
@@ -203,18 +204,8 @@ class PostgresScoreboardLedger:
         return seq
 
     async def _one(self, statement: str, **values: object) -> Row | None:
-        rows = await _fetch(self._transaction, statement, **values)
+        rows = await fetch(self._transaction, statement, **values)
         return rows[0] if rows else None
 
     async def _execute(self, statement: str, **values: object) -> None:
         await self._transaction.connection.execute(text(statement), values)
-
-
-async def _read(database: Database, organization_id: str, statement: str, **values: object) -> Sequence[Row]:
-    async with database.transaction(organization_id) as transaction:
-        return await _fetch(transaction, statement, **values)
-
-
-async def _fetch(transaction: Transaction, statement: str, **values: object) -> Sequence[Row]:
-    result = await transaction.connection.execute(text(statement), values)
-    return result.mappings().all()  # type: ignore[return-value]

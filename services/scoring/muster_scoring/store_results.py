@@ -5,16 +5,14 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from muster_kit.db.engine import Database, Transaction
-from sqlalchemy import text
 
 from muster_scoring import statements, statements_boards, statements_results
 from muster_scoring.model import Response, Round, RoundStats, Session, Standing
 from muster_scoring.model_board import Position
 from muster_scoring.store import AnswerCodec, FoundResponse, ResponseFilter
 from muster_scoring.store_boards import RankedStandings
+from muster_scoring.store_queries import Rows, fetch, read
 from muster_scoring.store_rows import response_of, round_of, session_of, standing_of, stats_of
-
-Rows = Sequence[Mapping[str, Any]]
 
 
 class PostgresResults:
@@ -78,7 +76,7 @@ class PostgresResults:
     ) -> Sequence[RoundStats]:
         """Return the rounds that changed after `after_seq`, in order of opening."""
         async with self._database.transaction(organization_id) as transaction:
-            rows = await _fetch(
+            rows = await fetch(
                 transaction, statements_results.CHANGED_STATS, session_id=session_id, after_seq=after_seq
             )
             return await _with_distributions(transaction, rows)
@@ -86,7 +84,7 @@ class PostgresResults:
     async def round_stats(self, organization_id: str, round_id: str) -> RoundStats | None:
         """Return the counts of one round; None when the organization has none of that id."""
         async with self._database.transaction(organization_id) as transaction:
-            rows = await _fetch(transaction, statements_results.ROUND_STATS, round_id=round_id)
+            rows = await fetch(transaction, statements_results.ROUND_STATS, round_id=round_id)
             found = await _with_distributions(transaction, rows)
         return found[0] if found else None
 
@@ -143,24 +141,17 @@ class PostgresResults:
 
     async def heads(self, session_ids: Collection[str]) -> Mapping[str, int]:
         """Return the last change of each session, of whatever organization."""
-        async with self._writer_database.transaction("") as transaction:
-            rows = await _fetch(transaction, statements.HEADS, session_ids=list(session_ids))
+        rows = await read(self._writer_database, "", statements.HEADS, session_ids=list(session_ids))
         return {row["session_id"]: row["seq"] for row in rows}
 
     async def _read(self, organization_id: str, statement: str, **values: object) -> Rows:
-        async with self._database.transaction(organization_id) as transaction:
-            return await _fetch(transaction, statement, **values)
-
-
-async def _fetch(transaction: Transaction, statement: str, **values: object) -> Rows:
-    result = await transaction.connection.execute(text(statement), values)
-    return result.mappings().all()  # type: ignore[return-value]
+        return await read(self._database, organization_id, statement, **values)
 
 
 async def _with_distributions(transaction: Transaction, rows: Rows) -> list[RoundStats]:
     counts: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
     if answered := [row["round_id"] for row in rows if row["response_count"]]:
-        for row in await _fetch(transaction, statements.ANSWER_COUNTS, round_ids=answered):
+        for row in await fetch(transaction, statements.ANSWER_COUNTS, round_ids=answered):
             counts[row["round_id"]].append((row["answer"], row["count"]))
     return [stats_of(row, tuple(counts[row["round_id"]])) for row in rows]
 
