@@ -60,6 +60,11 @@ class Caller:
         """Whether the caller sits in a room."""
         return self.kind is CallerKind.TICKET
 
+    def acts_for(self, organization_id: str) -> bool:
+        """Whether the caller is of an organization, or a service, bound to none, that acts for all."""
+        is_for_all = self.kind is CallerKind.SERVICE and not self.organization_id
+        return is_for_all or self.organization_id == organization_id
+
 
 PUBLIC: Final = Caller(CallerKind.PUBLIC)
 """The caller of a call without a token."""

@@ -71,7 +71,7 @@ class BoardDoors:
         if afresh:
             self._scoreboards.forget(board_id)
         board = None if caller.is_ticket else await self._scoreboards.get(board_id)
-        if board is None or not _acts_for(caller, board.organization_id):
+        if board is None or not caller.acts_for(board.organization_id):
             access = await self._doors.enter(caller, board_id)
             return Sight(self._session_keeper, access.organization_id, access.participant_id)
         if board.season_is_over(self._clock.now()):
@@ -131,9 +131,3 @@ class Boards:
         if not page.lines:
             raise MusterError(Reason.NOT_FOUND, detail=f"entry {entry_id}")
         return page
-
-
-def _acts_for(caller: Caller, organization_id: str) -> bool:
-    if caller.kind is CallerKind.SERVICE:
-        return caller.organization_id in ("", organization_id)
-    return caller.organization_id == organization_id

@@ -73,7 +73,7 @@ class Order:
     @property
     def actor(self) -> Caller:
         """The caller as one of the organization; PERMISSION_DENIED for a service that acts for another."""
-        if self.caller.organization_id not in ("", self.organization_id):
+        if not self.caller.acts_for(self.organization_id):
             raise MusterError(Reason.PERMISSION_DENIED, detail="a service that acts for another organization")
         return replace(self.caller, organization_id=self.organization_id)
 

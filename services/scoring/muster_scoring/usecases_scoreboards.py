@@ -128,7 +128,7 @@ class Scoreboards:
     ) -> bytes:
         """Carry out `work` once, for the organization whose board it is."""
         owner = await self._store.owner(board_id)
-        if owner is None or caller.organization_id not in ("", owner[0]):
+        if owner is None or not caller.acts_for(owner[0]):
             raise MusterError(Reason.NOT_FOUND, detail=f"board {board_id}")
         organization_id, is_sessions = owner
         if is_sessions:

@@ -98,7 +98,7 @@ def seat_for(
             raise MusterError(Reason.PERMISSION_DENIED, detail="an answer for another seat")
         return seat_of(caller)
     organization = organization_id or caller.organization_id
-    if caller.organization_id not in ("", organization):
+    if not caller.acts_for(organization):
         raise MusterError(Reason.PERMISSION_DENIED, detail="a service that acts for another organization")
     if not (organization and session_id and participant_id):
         named_fields = {
