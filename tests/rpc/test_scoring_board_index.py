@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
+import structlog.testing
 from muster_kit.errors import MusterError
 from muster_scoring.model_board import BoardChanges, Line, Position, floor_line
 from muster_scoring.store_redis import RedisBoards
@@ -237,6 +238,20 @@ async def test_a_script_that_fails_counts_as_a_board_that_is_not_held(
     applied = await index.apply([_one(board_id, _line("a", 1, 1)), _one(other_id, _line("a", 1, 1))])
     assert applied[0] is None
     assert applied[1] is not None
+
+
+async def test_a_script_that_goes_on_failing_is_logged_once(
+    index: RedisBoards, redis: Redis, board_id: str
+) -> None:
+    lines = f"muster:scoring:board:{{{board_id}}}:lines"
+    with structlog.testing.capture_logs() as log:
+        for _ in range(2):
+            await redis.set(lines, "not a hash")
+            assert await index.page(board_id, after=None, limit=1) is None
+            assert await index.page(board_id, after=None, limit=1) is None
+            await redis.delete(lines)
+            assert await index.page(board_id, after=None, limit=1) is None
+    assert [(entry["event"], entry["script"]) for entry in log] == [("script_failed", "page")] * 2
 
 
 async def test_several_boards_take_one_call(index: RedisBoards, redis: Redis) -> None:

@@ -15,6 +15,7 @@ from muster_scoring.store_redis import RedisBoards
 from redis.asyncio import Redis
 
 from tests.conftest import TestStores
+from tests.quickness import assert_quick
 from tests.rpc.scoring_fixtures import Scoring, open_scoring
 from tests.rpc.scoring_game import Game
 
@@ -115,23 +116,28 @@ async def test_a_large_board_is_loaded_while_everybody_goes_on(scoring: Scoring,
     await scoring.rows(_FILL, game.session_id, _ENTRIES)
     expected = [row["participant_id"] for row in await scoring.rows(_BY_SQL, game.session_id)]
     assert len(expected) == _ENTRIES * 99 // 100
-    stall = Longest()
     async with Redis.from_url(stores.redis_url) as redis:
-        await redis.flushall()
         index = RedisBoards(redis, schema="scoring")
-        with _unencumbered(), _pinging(stores.redis_url) as silence:
-            ticking = asyncio.create_task(_tick(stall))
-            # Both processes notice, both load it, and one has to make it for those who watch too.
-            request = pb.WatchBoardRequest(board_id=game.session_id, replay_only=True)
-            for instance in scoring.instances:
-                (frame,) = [each async for each in instance.boards.WatchBoard(request, metadata=game.host)]
-                assert [entry.entry_id for entry in frame.view.top_entries] == expected[:10]
-            async with asyncio.timeout(60):
-                while await index.held([game.session_id]) == [None]:
-                    pass
-            ticking.cancel()
-        assert await _whole(redis, game) == expected
+
+        async def load() -> float:
+            """Load it; return the longest silence and stall, in parts of what is allowed."""
+            await redis.flushall()
+            stall = Longest()
+            with _unencumbered(), _pinging(stores.redis_url) as silence:
+                ticking = asyncio.create_task(_tick(stall))
+                # Both processes notice, both load it, and one has to make it for those who watch too.
+                request = pb.WatchBoardRequest(board_id=game.session_id, replay_only=True)
+                for instance in scoring.instances:
+                    call = instance.boards.WatchBoard(request, metadata=game.host)
+                    (frame,) = [each async for each in call]
+                    assert [entry.entry_id for entry in frame.view.top_entries] == expected[:10]
+                async with asyncio.timeout(60):
+                    while await index.held([game.session_id]) == [None]:
+                        pass
+                ticking.cancel()
+            assert await _whole(redis, game) == expected
+            return max(silence.seconds / _LONGEST_SILENCE_SECONDS, stall.seconds / _LONGEST_STALL_SECONDS)
+
+        await assert_quick(1, load)
         late = await game.player("late").submit(round_id)
         assert late.rank_after > 0
-    assert silence.seconds < _LONGEST_SILENCE_SECONDS
-    assert stall.seconds < _LONGEST_STALL_SECONDS

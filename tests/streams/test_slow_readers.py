@@ -39,6 +39,8 @@ async def test_a_stalled_client_loses_nothing_costs_no_memory_and_holds_up_nobod
         assert len(tail.ring._runs_by_seq) <= SMALL.ring_events
         assert tail.ring.size_bytes <= SMALL.ring_bytes
         assert slow.events == []
+        # Nobody is told before they were slow for so long.
+        await asyncio.sleep(SMALL.lag_seconds)
         slow.gate.set()
         await slow.until_seq(400)
         assert slow.events == [event(seq) for seq in range(1, 401)]
