@@ -75,25 +75,9 @@ class Watches:
     ) -> None:
         """Stream a board until the stream ends. Raises NOT_FOUND, PERMISSION_DENIED."""
         sight = await self._board_doors.enter(caller, board_id)
+        keeper, organization_id = sight.keeper, sight.organization_id
         viewer = BoardViewer(sight.entry_id, top or _TOP, radius)
-        await self.show(
-            sight.keeper, sight.organization_id, board_id, viewer=viewer, extent=extent, write=write
-        )
-
-    async def show(
-        self,
-        keeper: BoardKeeper,
-        organization_id: str,
-        board_id: str,
-        *,
-        viewer: BoardViewer,
-        extent: Extent,
-        write: Write,
-    ) -> None:
-        """Stream any keeper's board until the stream ends; the caller checks who may.
-
-        Whatever keepers there are, their boards have different ids.
-        """
+        # Whatever keepers there are, their boards have different ids.
         async with self._hub.open_views(
             board_id, viewer=viewer, max_frames=extent.max_frames, replay_only=extent.replay_only
         ) as feed:
