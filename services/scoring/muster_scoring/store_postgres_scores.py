@@ -20,7 +20,6 @@ from muster_scoring.store_writer import WriterConnection
 _UNIT: Final = 1
 _BOARD: Final = 2
 _ENTRY: Final = 3
-_TOLD: Final = 4
 
 _version = attrgetter("version")
 
@@ -116,6 +115,7 @@ def _written(units: Sequence[ScoreUnit], rows: Sequence[Any]) -> Written:
         elif kind == _BOARD:
             boards[row[12]["board_id"]] = BoardWritten(scoreboard_of(row[12]), row[7])
         else:
+            # What was told of a score before.
             place = row[1] - 1
             told[place] = Told(bool(row[2]), EntryShown(places[place][1], row[6], row[9], row[10], row[11]))
     entries.sort(key=_version)
