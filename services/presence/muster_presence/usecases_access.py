@@ -113,7 +113,7 @@ def scope_of(organization_id: str, place: Place) -> ScopeId:
 
 def require_service_for(caller: Caller, organization_id: str) -> None:
     """Raise PERMISSION_DENIED when a service does not act for the organization."""
-    if caller.organization_id not in ("", organization_id):
+    if not caller.acts_for(organization_id):
         raise MusterError(Reason.PERMISSION_DENIED, detail="a service that acts for another organization")
 
 
