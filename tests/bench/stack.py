@@ -3,9 +3,7 @@
 import asyncio
 import contextlib
 import json
-import os
 import shutil
-import signal
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -14,15 +12,14 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from muster_stack.credentials import Credentials
-from muster_stack.embedded.daemon import Launch
-from muster_stack.embedded.identity import OURSELVES
 from muster_stack.embedded.stores import DATABASE
 
 from tests.bench import machine
+from tests.e2e import running as started
 from tests.e2e.running import MUSTER, Running
 
 ORGANIZATION = "demo"
-_START_SECONDS, _SEED_SECONDS = 60.0, 300.0
+_SEED_SECONDS = 300.0
 
 
 class NotMeasuredError(Exception):
@@ -115,21 +112,8 @@ async def new_directory() -> AsyncIterator[Path]:
 @contextlib.asynccontextmanager
 async def muster_up(directory: Path, *, workers: int = 1) -> AsyncIterator[Stack]:
     """Run `muster up` on the state in `directory`/state until the block ends, or this process does."""
-    state = directory / "state"
-    command = [MUSTER, "up", "--json", "--port", "0", "--state", state, "--workers", str(workers)]
-    launch = Launch(command, OURSELVES, signal.SIGTERM, os.environ, Path.cwd())
-    process = await launch.spawn(stdout=asyncio.subprocess.PIPE)
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(_START_SECONDS):
-            serving = json.loads(await process.stdout.readline() or b"{}")
-        if serving.get("event") != "serving":
-            raise NotMeasuredError("`muster up` does not come up.")
-        yield Stack(Running(serving["address"], state, process.pid), directory)
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGINT)
-        await process.communicate()
+    async with started.muster_up(directory / "state", workers=workers) as up:
+        yield Stack(up, directory)
 
 
 @contextlib.asynccontextmanager

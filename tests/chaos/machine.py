@@ -15,7 +15,7 @@ import asyncpg
 from muster_stack.embedded.stores import DATABASE, Stores, prepare_stores
 from muster_stack.state import State
 
-from tests.e2e.running import MUSTER, Running
+from tests.e2e.running import Running, muster_up
 
 _PATIENCE_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 0.02
@@ -49,9 +49,9 @@ class Machine:
         """The database, as its superuser, who sees the rows of all organizations."""
         return self.stores.admin_url(DATABASE)
 
-    async def hear(self, lines: asyncio.StreamReader) -> None:
+    async def hear(self) -> None:
         """Take in what the supervisor prints until it ends."""
-        async for line in lines:
+        async for line in self.running.said:
             said = json.loads(line)
             async with self._news:
                 self.told.append(Told(said["event"], said.get("unit", ""), time.monotonic()))
@@ -152,30 +152,11 @@ class Machine:
 
 @contextlib.asynccontextmanager
 async def machine_up(state: Path) -> AsyncIterator[Machine]:
-    """Run `muster up --workers 2` until the block ends; it must stop cleanly, whatever was done to it."""
-    process = await asyncio.create_subprocess_exec(
-        *(MUSTER, "up", "--json", "--port", "0", "--state", str(state), "--workers", "2"),
-        stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
-    assert process.stdout is not None
-    hearing: asyncio.Task[None] | None = None
-    try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            serving = json.loads(await process.stdout.readline() or b"{}")
-            assert serving.get("event") == "serving", f"muster up said {serving}"
-            running = Running(serving["address"], state, process.pid)
-            machine = Machine(running, await prepare_stores(State(state)))
-        hearing = asyncio.create_task(machine.hear(process.stdout))
+    """Run a stack with two workers until the block ends; it must stop cleanly, whatever was done to it."""
+    async with asyncio.TaskGroup() as hearing, muster_up(state, workers=2) as running:
+        machine = Machine(running, await prepare_stores(State(state)))
+        hearing.create_task(machine.hear())
         yield machine
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            await process.wait()
-            if hearing is not None:
-                await hearing
-    assert process.returncode == 0
 
 
 def children(pid: int) -> list[int]:

@@ -13,6 +13,8 @@ from pathlib import Path
 from muster_kit.caller import OrganizationRole
 from muster_kit.rpc.tokens import issue_service_token, issue_user_token
 from muster_stack.credentials import Credentials
+from muster_stack.embedded.daemon import Launch
+from muster_stack.embedded.identity import OURSELVES
 
 MUSTER = Path(sys.executable).parent / "muster"
 
@@ -24,6 +26,8 @@ class Running:
     address: str
     state: Path
     pid: int
+    said: asyncio.StreamReader
+    """What it goes on to say, a JSON object a line."""
 
     def user_token(self, user: str, *, role: str, organization: str = "school", name: str = "") -> str:
         """A token of a user, as an identity provider would give."""
@@ -43,11 +47,14 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def muster_up(state: Path, *, workers: int = 1) -> AsyncIterator[Running]:
-    """Run `muster up` on any free port until the block ends; it must stop cleanly then."""
-    arguments = ["up", "--json", "--port", "0", "--state", str(state), "--workers", str(workers)]
-    process = await asyncio.create_subprocess_exec(
-        MUSTER, *arguments, stdout=asyncio.subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"}
-    )
+    """Run `muster up` on any free port until the block ends; it must stop cleanly then.
+
+    It stops as well when this process dies, however that happens.
+    """
+    command = [MUSTER, "up", "--json", "--port", "0", "--state", state, "--workers", str(workers)]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    launch = Launch(command, OURSELVES, signal.SIGTERM, environment, Path.cwd())
+    process = await launch.spawn(stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     try:
         async with asyncio.timeout(60):
@@ -55,10 +62,10 @@ async def muster_up(state: Path, *, workers: int = 1) -> AsyncIterator[Running]:
         assert line, f"muster up ended with {await process.wait()}"
         serving = json.loads(line)
         assert serving["event"] == "serving", serving
-        yield Running(serving["address"], state, process.pid)
+        yield Running(serving["address"], state, process.pid, process.stdout)
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGINT)
         async with asyncio.timeout(60):
-            await process.communicate()
+            await process.wait()
     assert process.returncode == 0

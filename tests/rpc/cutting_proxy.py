@@ -58,7 +58,11 @@ class CuttingProxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host = str(self._url.query["host"])
-        upstream_reader, upstream_writer = await asyncio.open_unix_connection(f"{host}/{self._socket}")
+        try:
+            upstream_reader, upstream_writer = await asyncio.open_unix_connection(f"{host}/{self._socket}")
+        except OSError:
+            writer.close()
+            raise
         writers = {writer, upstream_writer}
         self._writers |= writers
         connection = _Connection(self, writer, upstream_writer)
