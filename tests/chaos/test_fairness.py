@@ -1,6 +1,7 @@
 """Who reacts equally scores equally, over any link; who keeps things back gains the bound at most."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ LIMIT_SECONDS = 4.0
 BONUS = 1000
 BAND = 0.03
 KEPT_BACK_SECONDS = 0.5
-QUESTIONS = 4
+QUESTIONS = 8
 """So often a test asks, until the machine did not stand still for so long meanwhile."""
 STALL_SECONDS = 0.03
 SLACK = timedelta(milliseconds=100)
@@ -78,13 +79,15 @@ class Stage:
     players: dict[str, Player]
 
     async def ask(self, *, reaction_seconds: float) -> dict[str, Any]:
-        """Ask a question at which this machine keeps up; return the answers by player."""
+        """Ask until this machine keeps up; return the answers where it did best, by player."""
+        best: tuple[float, dict[str, Any]] = (math.inf, {})
         for _ in range(QUESTIONS):
             async with StallMeter() as stalls:
                 answers = await self._ask(reaction_seconds)
+            best = min(best, (stalls.longest_seconds, answers), key=lambda asked: asked[0])
             if stalls.longest_seconds < STALL_SECONDS:
                 break
-        return answers
+        return best[1]
 
     async def _ask(self, reaction_seconds: float) -> dict[str, Any]:
         async with asyncio.TaskGroup() as tasks:
