@@ -265,7 +265,7 @@ async def hearing(revocations: Revocations) -> AsyncIterator[Revocations]:
     """Revocations made elsewhere are heard while this is entered."""
     task = asyncio.create_task(revocations.run())
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await revocations.listening()
         yield revocations
     finally:

@@ -193,7 +193,7 @@ class Watch:
 
     async def ended(self) -> Any:
         """Wait for the end; return its status code."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await asyncio.wait([self._reader])
         return await self.call.code()
 

@@ -1,6 +1,5 @@
 """A small service of its own, for tests of the write path: rooms in which people write notes."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -235,13 +234,3 @@ class NotesService:
             await commands.close()
         for database in self.opened:
             await database.close()
-
-
-async def until(condition: Callable[[], object], *, seconds: float = 10) -> None:
-    """Wait until a condition, which may have to be awaited, is true."""
-    async with asyncio.timeout(seconds):
-        while True:
-            met = condition()
-            if (await met) if isinstance(met, Awaitable) else met:
-                return
-            await asyncio.sleep(0.002)

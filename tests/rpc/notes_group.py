@@ -7,15 +7,8 @@ from google.protobuf.wrappers_pb2 import Int64Value
 from muster_kit.db import Commands
 from sqlalchemy import text
 
-from tests.rpc.notes import (
-    ANA,
-    Notes,
-    NotesService,
-    request,
-    seq_answer,
-    until,
-    writing,
-)
+from tests.rpc.notes import ANA, Notes, NotesService, request, seq_answer, writing
+from tests.waiting import until
 
 UseCase = Callable[[Notes], Awaitable[int]]
 

@@ -1,8 +1,6 @@
 """A session as the session service, the host and the players use scoring."""
 
-import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -271,11 +269,3 @@ class Game:
             request, metadata=by or self.host
         )
         return reply
-
-
-async def eventually(check: Callable[[], Awaitable[Any]]) -> Any:
-    """Ask again and again until the answer is something true; `check` must go through the server."""
-    async with asyncio.timeout(10):
-        while not (found := await check()):
-            pass
-        return found

@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 
 from tests.conftest import TestStores
 from tests.rpc.scoring_fixtures import Scoring, open_scoring
-from tests.rpc.scoring_game import eventually
 from tests.rpc.scoring_leaderboard import ASCENDING, BEST, INCREMENT, Leaderboard, a_score
+from tests.waiting import until
 
 ORGANIZATION = "o-index"
 
@@ -80,7 +80,7 @@ async def test_a_board_that_redis_forgot_is_made_again(scoring: Scoring, redis: 
     async def ranked() -> bool:
         return (await board.submit("late", 1)).entry.rank > 0
 
-    await eventually(ranked)
+    await until(ranked)
     assert await board.ranking() == await board.recounted()
 
 
@@ -109,7 +109,7 @@ async def test_scores_are_taken_and_boards_begin_anew_while_redis_is_away(
         async def ranked(each: Leaderboard = each) -> bool:
             return (await each.submit("late", 1)).entry.rank > 0
 
-        await eventually(ranked)
+        await until(ranked)
         for instance in range(3):
             assert await each.ranking(instance=instance) == await each.recounted()
     assert (await board.submit("ann", 1_000, request_id="r")).entry.score == 1000
@@ -126,6 +126,6 @@ async def test_what_a_process_without_redis_did_is_noticed(scoring: Scoring) -> 
     async def seen() -> bool:
         return await board.ranking() == [("cy", 1, 1)]
 
-    await eventually(seen)
+    await until(seen)
     assert (await board.submit("ann", 1)).entry.score == 1
     assert await board.ranking() == await board.recounted()

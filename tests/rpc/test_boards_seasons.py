@@ -14,8 +14,8 @@ from muster_kit.errors import Reason
 from tests.conftest import TestStores
 from tests.rpc.house import reason_of
 from tests.rpc.scoring_fixtures import Scoring, open_scoring
-from tests.rpc.scoring_game import eventually
 from tests.rpc.scoring_leaderboard import INCREMENT, Leaderboard, a_score
+from tests.waiting import until
 
 ORGANIZATION = "o-seasons"
 
@@ -127,7 +127,7 @@ async def test_whoever_comes_first_finds_the_new_season(scoring: Scoring, first:
         return {each.season_end_time.ToDatetime(UTC) for each in found} == {row["season_end"]}
 
     # What all processes hold in their memory is of the season that ends.
-    await eventually(is_known)
+    await until(is_known)
     for each in range(3):
         assert await board.ranking(instance=each) == [("ann", 5, 1), ("ben", 3, 2)]
 
@@ -135,7 +135,7 @@ async def test_whoever_comes_first_finds_the_new_season(scoring: Scoring, first:
         rows = await scoring.rows(_IS_OVER, board.board_id)
         return bool(rows[0]["is_over"])
 
-    await eventually(is_over)
+    await until(is_over)
     expected = await _FIRST[first](board, instance)
     for each in range(3):
         assert await board.ranking(instance=each) == expected

@@ -10,19 +10,9 @@ from muster_kit.errors import MusterError, Reason
 from muster_kit.ids import new_id
 from sqlalchemy import text
 
-from tests.rpc.notes import (
-    ANA,
-    STRANGER,
-    Listener,
-    Notes,
-    NotesService,
-    request,
-    seq_answer,
-    until,
-    write,
-    writing,
-)
+from tests.rpc.notes import ANA, STRANGER, Listener, Notes, NotesService, request, seq_answer, write, writing
 from tests.rpc.notes_group import Group, UseCase, is_waiting
+from tests.waiting import until
 
 
 async def test_seqs_have_no_gaps_and_follow_the_order_of_commits_across_processes(

@@ -9,15 +9,9 @@ from muster_kit.db import (
     Deadline,
 )
 
-from tests.rpc.notes import (
-    ANA,
-    Notes,
-    NotesService,
-    request,
-    seq_answer,
-    until,
-)
+from tests.rpc.notes import ANA, Notes, NotesService, request, seq_answer
 from tests.rpc.notes_worker import LONG, Worker, set_deadline
+from tests.waiting import until
 
 
 async def test_a_worker_that_dies_with_a_deadline_is_replaced_when_its_lease_is_over(

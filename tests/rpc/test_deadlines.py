@@ -12,16 +12,9 @@ from muster_kit.errors import MusterError, Reason
 
 from tests.conftest import TestStores
 from tests.quickness import assert_quick
-from tests.rpc.notes import (
-    ANA,
-    STRANGER,
-    Notes,
-    NotesService,
-    request,
-    seq_answer,
-    until,
-)
+from tests.rpc.notes import ANA, STRANGER, Notes, NotesService, request, seq_answer
 from tests.rpc.notes_worker import LONG, Worker, set_deadline
+from tests.waiting import until
 
 
 async def test_a_deadline_fires_once_however_many_workers_there_are(

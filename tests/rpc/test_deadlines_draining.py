@@ -5,8 +5,9 @@ from datetime import timedelta
 
 from muster_kit.db import Deadline
 
-from tests.rpc.notes import NotesService, until
+from tests.rpc.notes import NotesService
 from tests.rpc.notes_worker import LONG, Worker, set_deadline
+from tests.waiting import until
 
 
 async def test_what_fires_when_its_worker_drains_is_finished_there(

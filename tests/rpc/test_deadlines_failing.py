@@ -8,8 +8,9 @@ import pytest
 from muster_kit.db import Deadline
 from muster_kit.errors import MusterError, Reason
 
-from tests.rpc.notes import STRANGER, NotesService, until
+from tests.rpc.notes import STRANGER, NotesService
 from tests.rpc.notes_worker import Worker, set_deadline
+from tests.waiting import until
 
 
 async def test_deadlines_that_cannot_be_kept_now_do_not_keep_newer_ones_from_firing(

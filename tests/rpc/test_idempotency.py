@@ -28,10 +28,10 @@ from tests.rpc.notes import (
     request,
     seq_answer,
     text_answer,
-    until,
     write,
     writing,
 )
+from tests.waiting import until
 
 
 async def test_a_request_repeated_in_parallel_has_one_effect_and_one_answer(

@@ -108,7 +108,7 @@ async def test_what_would_fail_again_is_not(reason: Reason) -> None:
 
 
 async def test_the_channel_connects_and_tells_its_state() -> None:
-    async with serve() as serving, open_channel(serving.address) as channel, asyncio.timeout(5):
+    async with serve() as serving, open_channel(serving.address) as channel, asyncio.timeout(30):
         assert channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.IDLE
         await channel.wait_for_state_change(grpc.ChannelConnectivity.IDLE)
         await channel.channel_ready()

@@ -97,7 +97,7 @@ async def test_a_client_that_leaves_ends_the_servicer() -> None:
         await call.write(QUESTION)
         await call.read()
         call.cancel()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await left.wait()
 
 
@@ -120,7 +120,7 @@ async def test_writing_to_a_client_that_is_gone_counts_as_cancelled() -> None:
         call = serving.stream(QUESTION)
         await call.read()
         call.cancel()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await gone.wait()
             assert await outcome is asyncio.CancelledError
 

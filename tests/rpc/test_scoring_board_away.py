@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from tests.conftest import TestStores
 from tests.rpc.scoring_fixtures import Scoring, open_scoring
-from tests.rpc.scoring_game import eventually
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ async def test_only_the_first_wait_for_a_redis_that_hangs(scoring: Scoring, stor
     async def is_ranked() -> bool:
         return bool((await game.player().submit(round_id)).rank_after)
 
-    await eventually(is_ranked)
+    await until(is_ranked)
 
 
 async def test_a_script_that_fails_costs_no_answer_and_no_other_board(
@@ -87,4 +87,4 @@ async def test_a_script_that_fails_costs_no_answer_and_no_other_board(
     async def is_ranked() -> bool:
         return bool((await faulty.player().submit(round_ids[faulty.session_id])).rank_after)
 
-    await eventually(is_ranked)
+    await until(is_ranked)

@@ -14,7 +14,8 @@ from redis.asyncio import Redis
 
 from tests.conftest import TestStores
 from tests.rpc.scoring_fixtures import Scoring, open_scoring
-from tests.rpc.scoring_game import Game, eventually
+from tests.rpc.scoring_game import Game
+from tests.waiting import until
 
 _PLAYERS = 30
 
@@ -146,7 +147,7 @@ async def test_a_loss_in_mid_game_is_one_reset_and_the_same_board(scoring: Scori
         async def is_whole() -> bool:
             return await _by_redis(game, redis) == expected
 
-        await eventually(is_whole)
+        await until(is_whole)
 
 
 async def test_the_loss_of_a_quiet_board_is_noticed(scoring: Scoring, redis: Redis) -> None:
@@ -170,7 +171,7 @@ async def test_a_restart_that_loses_nothing_resets_nobody(scoring: Scoring, stor
         async def is_ranked() -> bool:
             return bool((await game.player("late").submit(await game.open())).rank_after)
 
-        await eventually(is_ranked)
+        await until(is_ranked)
         await _play_round(game, chance)
         expected = await _by_sql(game)
         for watcher in watchers:
@@ -196,7 +197,7 @@ async def test_changes_that_redis_alone_missed_are_put_in_without_a_new_board(
         await game.board()
         return not await _by_redis(game, redis)
 
-    await eventually(is_empty)
+    await until(is_empty)
     (after,) = await index.held([game.session_id])
     assert before is not None
     assert after is not None

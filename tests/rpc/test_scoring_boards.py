@@ -12,7 +12,8 @@ from redis.asyncio import Redis
 from tests.conftest import TestStores
 from tests.rpc.house import reason_of
 from tests.rpc.scoring_fixtures import Scoring, open_scoring
-from tests.rpc.scoring_game import Game, eventually
+from tests.rpc.scoring_game import Game
+from tests.waiting import until
 
 _BY_SQL = """
     SELECT participant_id, score, row_number() OVER (
@@ -162,7 +163,7 @@ async def test_a_board_that_redis_forgot_is_made_again(scoring: Scoring, redis: 
         reply = await late.submit(await game.open())
         return reply.rank_after > 0
 
-    await eventually(ranked)
+    await until(ranked)
     assert await redis.exists(f"muster:scoring:board:{{{game.session_id}}}:lines")
     assert await _board(game) == await _by_sql(game)
 
@@ -197,7 +198,7 @@ async def test_answers_are_taken_while_redis_is_away(scoring: Scoring, stores: T
     async def ranked() -> bool:
         return bool((await late.submit(await game.open())).rank_after)
 
-    await eventually(ranked)
+    await until(ranked)
     assert await _board(game) == await _by_sql(game)
 
 
@@ -211,6 +212,6 @@ async def test_what_an_instance_cannot_tell_is_noticed_by_the_others(scoring: Sc
     async def seen() -> bool:
         return await _board(game) == [("ann", 10, 1), ("ben", 5, 2)]
 
-    await eventually(seen)
+    await until(seen)
     assert (await game.player("eve").submit(round_id, "b")).rank_after in (0, 2, 3)
     assert await _board(game) == await _by_sql(game)

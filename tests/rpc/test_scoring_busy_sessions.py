@@ -43,7 +43,7 @@ async def _locked(scoring: Scoring, *games: Game) -> AsyncIterator[None]:
 
 async def _waiting(scoring: Scoring, count: int = 1) -> None:
     """Wait until so many statements of the writer wait for locks."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (
             len(
                 await scoring.rows(
@@ -123,7 +123,7 @@ async def test_a_round_that_closes_during_the_wait_takes_no_more(scoring: Scorin
     round_id = await game.open()
     async with _locked(scoring, game):
         closing = asyncio.create_task(game.close(round_id))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not await scoring.rows(
                 "SELECT FROM pg_stat_activity WHERE datname = current_database() "
                 "AND usename = 'muster_app' AND wait_event_type = 'Lock'"

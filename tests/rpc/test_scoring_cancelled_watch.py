@@ -8,7 +8,7 @@ from muster.scoring.v1 import round_service_pb2 as rpc
 
 from tests.conftest import TestStores
 from tests.rpc.scoring_fixtures import Scoring, open_scoring
-from tests.rpc.scoring_game import eventually
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,6 @@ async def test_recent_answers_are_those_of_rounds_that_count(scoring: Scoring) -
         view = await whole_view()
         return view if view.rounds[1].status == round_pb2.ROUND_STATUS_CANCELLED else None
 
-    view = await eventually(after_the_cancel)
+    view = await until(after_the_cancel)
     assert [each.round_id for each in view.recent_responses] == [kept]
     staying.cancel()

@@ -15,7 +15,8 @@ from tests.conftest import TestStores
 from tests.rpc.asked import MILLISECOND, NOTHING, SEAL, Asked, left_out, times
 from tests.rpc.house import error_of, reason_of
 from tests.rpc.scoring_fixtures import Scoring, open_scoring
-from tests.rpc.scoring_game import Game, choose, eventually
+from tests.rpc.scoring_game import Game, choose
+from tests.waiting import until
 
 MOST = timedelta(seconds=1)
 """Both bounds, as they are unless somebody sets them."""
@@ -240,4 +241,4 @@ async def test_no_answer_is_taken_after_the_deadline_but_what_was_on_its_way(gam
             return False
         return bool(reply.response.status == round_pb2.RESPONSE_STATUS_CORRECT)
 
-    await eventually(is_taken)
+    await until(is_taken)

@@ -21,9 +21,9 @@ from redis.asyncio import Redis
 from tests.conftest import TestStores
 from tests.rpc.asked import Asked
 from tests.rpc.house import reason_of
-from tests.rpc.notes import until
 from tests.rpc.scoring_fixtures import Scoring, open_scoring
 from tests.rpc.scoring_game import SECRET, Game, bearer, choices_key, new_id
+from tests.waiting import until
 
 TABLES = ("session", "participant", "response", "draft", "round", "round_answer_count")
 

@@ -12,8 +12,8 @@ from muster_kit.errors import Reason
 from tests.conftest import TestStores
 from tests.rpc.house import House, house_over, open_house, reason_of
 from tests.rpc.lessons import STATUS, Lesson, new_lesson, request_id, seconds, true_false
-from tests.rpc.notes import until
 from tests.rpc.scoring_gate import Trouble
+from tests.waiting import until
 
 PENDING, ACTIVE, CLOSED, SKIPPED = (
     getattr(block_pb2, f"BLOCK_STATUS_{name}") for name in ("PENDING", "ACTIVE", "CLOSED", "SKIPPED")
@@ -131,7 +131,7 @@ async def test_a_move_whose_process_died_is_finished_by_another(
         there = Lesson(dying, lesson.organization, lesson.host, lesson.session_id, lesson.block_ids)
         call = asyncio.ensure_future(make(there, rpc))
         # Between the two transactions: the intent is stored, and scoring has not heard of it.
-        await asyncio.wait_for(trouble.met.wait(), 5)
+        await asyncio.wait_for(trouble.met.wait(), 30)
         assert not await is_made(lesson, rpc)
         own_house.gate.troubles.clear()
         await hurry(own_house, lesson)
@@ -221,7 +221,7 @@ async def test_the_clock_tries_again_until_scoring_is_back(own_house: House) -> 
     trouble = own_house.gate.troubles["CloseRound"] = Trouble(AWAY, left=5)
     async with lesson.watch() as watch:
         await lesson.block_call("ActivateBlock", time_limit=seconds(1))
-        await asyncio.wait_for(trouble.met.wait(), 5)
+        await asyncio.wait_for(trouble.met.wait(), 30)
         closed = await watch.event("block_closed", seconds=15)
     assert closed.by_deadline
     assert len([e for e in await lesson.events() if e.HasField("block_closed")]) == 1

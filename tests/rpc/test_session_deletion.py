@@ -21,8 +21,8 @@ from tests.conftest import TestStores
 from tests.quickness import assert_quick
 from tests.rpc.house import House, house_over, open_house, reason_of
 from tests.rpc.lessons import Lesson, Seat, new_lesson, request_id, true_false
-from tests.rpc.notes import until
 from tests.rpc.scoring_gate import Trouble
+from tests.waiting import until
 
 AWAY = grpc.StatusCode.UNAVAILABLE
 TICKET_LIFETIME = timedelta(seconds=2)
@@ -158,7 +158,7 @@ async def test_late_word_of_a_seat_leaves_nothing_at_scoring(hasty_house: House)
     ana = await lesson.join("ana")
     late = hasty_house.gate.troubles["UpdateSeat"] = Trouble(release=asyncio.Event(), left=1)
     await lesson.call("KickParticipant", participant_id=ana.id)
-    await asyncio.wait_for(late.met.wait(), 5)
+    await asyncio.wait_for(late.met.wait(), 30)
     await lesson.call("CancelSession")
     await lesson.call("DeleteSession")
     await until(lambda: is_forgotten(lesson))
@@ -226,7 +226,7 @@ async def test_while_scoring_is_away_it_is_deleted_here_and_there_as_soon_as_tha
     trouble = own_house.gate.troubles["DeleteSession"] = Trouble(AWAY)
     await lesson.call("DeleteSession")
     assert await reason_of(lesson.session()) is Reason.NOT_FOUND
-    await asyncio.wait_for(trouble.met.wait(), 5)
+    await asyncio.wait_for(trouble.met.wait(), 30)
     assert "response" in await left_at_scoring(lesson)
     own_house.gate.troubles.clear()
     await until(lambda: is_forgotten(lesson))
@@ -248,7 +248,7 @@ async def test_the_id_stays_taken_until_scoring_has_forgotten_it(own_house: Hous
     lesson, _ = await played(own_house)
     trouble = own_house.gate.troubles["DeleteSession"] = Trouble(AWAY)
     await lesson.call("DeleteSession")
-    await asyncio.wait_for(trouble.met.wait(), 5)
+    await asyncio.wait_for(trouble.met.wait(), 30)
     assert await due(lesson) == ["remove"]
     assert await reason_of(again(lesson)) is Reason.ALREADY_EXISTS
     # For others it is an id that is taken as well, and they learn nothing of why.

@@ -100,7 +100,7 @@ async def somebody_waits(admin: Database, locks: int = 1) -> None:
         "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
         " WHERE datname = current_database() AND NOT granted"
     )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             async with admin.connection() as connection:
                 if (await connection.execute(waiting)).scalar_one() >= locks:
@@ -168,7 +168,7 @@ async def test_a_known_key_does_not_overtake_wrong_ones(workers: tuple[House, Ho
         asyncio.ensure_future(reason_of(lesson.join("eve", code=code, key=f"wrong {n}")))
         for n in range(PER_USER)
     ]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (await counted(lesson)).get("user:eve") != PER_USER:
             pass
     assert await reason_of(lesson.join("eve", key=KEY)) is Reason.RATE_LIMITED

@@ -10,7 +10,7 @@ from muster_kit.errors import Reason
 from tests.quickness import assert_quick
 from tests.rpc.house import House, reason_of
 from tests.rpc.lessons import STATUS, Lesson, new_lesson
-from tests.rpc.notes import until
+from tests.waiting import until
 
 VERBS = {
     "ScheduleSession": {"draft", "scheduled"},

@@ -15,7 +15,7 @@ from muster_kit.errors import Reason
 from tests.quickness import assert_quick
 from tests.rpc.house import House, Metadata, bearer, reason_of
 from tests.rpc.lessons import Lesson, Seat, new_lesson
-from tests.rpc.notes import until
+from tests.waiting import until
 
 STATUSES = session_pb2.ParticipantStatus
 JOINED, LEFT, KICKED, BANNED = (

@@ -14,7 +14,7 @@ from muster_kit.errors import Reason
 from tests.conftest import TestStores
 from tests.rpc.house import House, Metadata, house_over, reason_of
 from tests.rpc.lessons import STATUS, Lesson, new_lesson, true_false
-from tests.rpc.notes import until
+from tests.waiting import until
 
 ACTIVE = block_pb2.BLOCK_STATUS_ACTIVE
 
@@ -168,7 +168,7 @@ async def test_a_stream_ends_after_so_many_frames(house: House) -> None:
     await lesson.open()
     first = asyncio.ensure_future(frames(lesson, max_frames=3))
     ticker = asyncio.ensure_future(_keep_joining(lesson))
-    assert len(await asyncio.wait_for(first, 5)) == 3
+    assert len(await asyncio.wait_for(first, 30)) == 3
     ticker.cancel()
 
 

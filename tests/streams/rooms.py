@@ -253,15 +253,6 @@ class Client:
             await asyncio.shield(self.serving)
 
 
-async def eventually(condition: Callable[[], bool], *, seconds: float = 30) -> None:
-    """Wait until something is true that nobody tells us of."""
-    async with asyncio.timeout(seconds):
-        while True:
-            if condition():
-                return
-            await asyncio.sleep(0.002)
-
-
 KINDS = ("events", "snapshot", "view", "ticket", "lossy", "lag", "heartbeat", "reset", "reconnect")
 
 

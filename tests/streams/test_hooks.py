@@ -4,7 +4,8 @@ import asyncio
 
 from muster_kit.streams import Counts, Tuning
 
-from tests.streams.rooms import Worker, World, event, eventually, seq_of
+from tests.streams.rooms import Worker, World, event, seq_of
+from tests.waiting import until
 
 
 async def test_hooks_hear_every_event_once_and_one_that_fails_stops_nobody(
@@ -35,7 +36,7 @@ async def test_signals_reach_the_hooks_of_every_worker(
     async with world.watch_views(worker, room_id), world.watch_views(other_worker, room_id):
         await world.publisher.signal(room_id, b"wave")
         got = set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(got) < 2:
                 message = await heard.get()
                 got |= {message} if message[2] else set()
@@ -60,7 +61,7 @@ async def test_a_slow_client_gets_reactions_summed_up_and_is_told(world: World, 
         room = client.feed.room
         for batch in range(1, 31):
             room.toss(Counts({"heart": 1}, lambda counts: repr(counts["heart"]).encode()))
-            await eventually(lambda batch=batch: room.lossy.batch_count == batch)
+            await until(lambda batch=batch: room.lossy.batch_count == batch)
         client.gate.set()
         await client.until(lambda: "lag" in client.kinds)
         # One was being written, sixteen are kept; the others are gone, and said to be.

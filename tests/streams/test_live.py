@@ -6,7 +6,8 @@ from muster.stream.v1.stream_pb2 import ResetCause
 from muster_kit.streams import Tuning
 
 from tests.conftest import TestStores
-from tests.streams.rooms import Worker, World, event, eventually, seq_of
+from tests.streams.rooms import Worker, World, event, seq_of
+from tests.waiting import until
 
 CHECKING = Tuning(check_seconds=0.05, check_away_seconds=0.05, gap_grace_seconds=0.005)
 
@@ -103,7 +104,7 @@ async def test_events_arrive_while_redis_is_away_and_after_it_is_back(
                 await other.until_seq(1)
         finally:
             await stores.valkey.start()
-        await eventually(lambda: worker.hub._listener.connected)
+        await until(lambda: worker.hub._listener.connected)
         # By now no check but one in 30 s would bring it.
         await world.append(room_id, 2)
         await client.until_seq(5)
@@ -121,7 +122,7 @@ async def test_a_process_that_starts_without_redis_serves_all_the_same(
             await world.append(room_id)
             await client.until_seq(1)
             await stores.valkey.start()
-            await eventually(lambda: worker.hub._listener.connected)
+            await until(lambda: worker.hub._listener.connected)
             await world.append(room_id)
             await client.until_seq(2)
     finally:
@@ -171,7 +172,7 @@ async def test_a_publication_of_events_that_do_not_exist_does_no_harm(
         epoch = (await world.head(room_id)).epoch
         await world.publisher.publish(room_id, epoch, 100, [b"far away"])
         await world.redis.publish(f"muster:live:room:{{{room_id}}}", b"garbage")
-        await eventually(lambda: "read" in worker.log.queries)
+        await until(lambda: "read" in worker.log.queries)
         await world.append(room_id, 3)
         await client.until_seq(3)
         assert client.events == [event(1), event(2), event(3)]

@@ -7,7 +7,8 @@ import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.streams.rooms import NORTH, Worker, World, eventually
+from tests.streams.rooms import NORTH, Worker, World
+from tests.waiting import until
 
 STREAMS = 300
 
@@ -45,7 +46,7 @@ async def test_a_stream_that_waits_holds_little(world: World, worker: Worker, ro
         gc.collect()
         before = tracemalloc.get_traced_memory()[0]
         watching.extend([asyncio.create_task(watch()) for _ in range(count)])
-        await eventually(lambda: sent >= count)
+        await until(lambda: sent >= count)
         gc.collect()
         return tracemalloc.get_traced_memory()[0] - before
 

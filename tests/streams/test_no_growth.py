@@ -10,7 +10,8 @@ from weakref import ref
 from muster.stream.v1.stream_pb2 import Envelope
 from muster_kit.streams import Feed, Renewal, SharedView
 
-from tests.streams.rooms import QUICK, World, eventually, kind_of
+from tests.streams.rooms import QUICK, World, kind_of
+from tests.waiting import until
 
 _BRIEF = replace(QUICK, linger_seconds=0.01, heartbeat_seconds=(0.05, 0.1))
 
@@ -71,4 +72,4 @@ async def test_of_streams_that_ended_and_their_rooms_nothing_is_left(world: Worl
             assert {"snapshot", "view", "heartbeat", "ticket"} <= set(reader.kinds)
             left = [ref(each) for each in (serving, reader, feed.room, feed.room.tail)]
             del feed, opening, serving, reader
-            await eventually(lambda: not any(each() for each in left))
+            await until(lambda: not any(each() for each in left))

@@ -9,7 +9,8 @@ from muster_kit.streams.background import Background
 from muster_kit.streams.hub import _no_snapshot
 
 from tests.conftest import TestStores
-from tests.streams.rooms import Client, World, event, eventually
+from tests.streams.rooms import Client, World, event
+from tests.waiting import until
 
 TUNING = Tuning(check_seconds=0.05, gap_grace_seconds=0.005)
 
@@ -44,7 +45,7 @@ async def test_a_hub_without_a_log_has_views_and_nothing_else(world: World) -> N
             feed.send_ticket(b"anything")
             await client.until_kinds("ticket")
             await world.redis.publish("muster:boards:room:{board}", b"\1" + b"\0" * 16)
-            await eventually(lambda: hub._listener.connected)
+            await until(lambda: hub._listener.connected)
         with pytest.raises(MusterError):
             async with hub.open("north", "board", b"", snapshot=_no_snapshot, snapshot_key="all"):
                 pass
@@ -61,8 +62,8 @@ async def test_a_process_that_stood_still_hears_redis_again(
     )
     background = Background()
     background.spawn(ear.run(), name="listener")
-    await eventually(lambda: changes[:1] == [True])
+    await until(lambda: changes[:1] == [True])
     # Not a wait: the next ping and the end of patience with the last one come due in one turn.
     time.sleep(0.3)  # noqa: ASYNC251
-    await eventually(lambda: changes[:3] == [True, False, True])
+    await until(lambda: changes[:3] == [True, False, True])
     await background.close()

@@ -150,7 +150,7 @@ async def test_the_wheel_rings_in_order_and_then_rests() -> None:
     wheel.after(0.03, ring_again)
     wheel.after(0.001, lambda: rung.append("first"))
     wheel.after(0.01, lambda: rung.append("never")).cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await done.wait()
     assert rung == ["first", "second", "third"]
     assert wheel._timer is None
@@ -168,7 +168,7 @@ async def test_an_alarm_that_fails_keeps_none_of_its_tick_asleep() -> None:
 
     for number in range(8):
         wheel.after(0.001, partial(ring, number))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await done.wait()
 
 

@@ -8,7 +8,8 @@ import pytest
 from muster.stream.v1.stream_pb2 import ResetCause
 from muster_kit.streams import Cursor, StoredEvent, Tuning
 
-from tests.streams.rooms import Worker, World, event, eventually
+from tests.streams.rooms import Worker, World, event
+from tests.waiting import until
 
 
 async def test_resuming_after_any_event_on_another_worker_gives_the_rest_once_and_in_order(
@@ -187,7 +188,7 @@ async def test_what_was_being_read_of_a_replaced_log_is_not_mixed_with_the_new_o
             new = (await world.head(room_id)).epoch
             # This one makes the worker look, and wants the same seqs of another log.
             async with world.watch(worker, room_id, Cursor(new, 0).encode()) as late:
-                await eventually(lambda: worker.log.queries.count("read") == 2)
+                await until(lambda: worker.log.queries.count("read") == 2)
                 go_on.set()
                 await late.until_seq(3)
                 assert late.kinds == ["events"]

@@ -8,7 +8,8 @@ import pytest
 from muster_kit.errors import MusterError, Reason
 from muster_kit.streams import Cursor, Tuning
 
-from tests.streams.rooms import NORTH, QUICK, Worker, World, event, eventually
+from tests.streams.rooms import NORTH, QUICK, Worker, World, event
+from tests.waiting import until
 
 
 async def test_a_snapshot_older_than_the_log_is_a_fault_and_no_endless_loop(
@@ -157,7 +158,7 @@ async def test_a_room_that_nobody_watches_is_let_go(world: World, room_id: str) 
         async with world.watch(worker, room_id) as client:
             await client.until_kinds("snapshot")
             assert await subscribers(world, room_id) == 1
-        await eventually(lambda: worker.hub.room(room_id) is None)
+        await until(lambda: worker.hub.room(room_id) is None)
         await no_subscribers(world, room_id)
         async with world.watch(worker, room_id) as client, world.watch(other, room_id):
             await client.until_kinds("snapshot")
@@ -173,7 +174,7 @@ async def subscribers(world: World, room_id: str) -> int:
 
 async def no_subscribers(world: World, room_id: str) -> None:
     """Wait until nobody listens to a room."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             if not await subscribers(world, room_id):
                 return

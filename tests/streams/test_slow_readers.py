@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack
 from muster.stream.v1.stream_pb2 import ReconnectCause
 from muster_kit.streams import SharedView, Tuning
 
-from tests.streams.rooms import Worker, World, event, eventually, seq_of
+from tests.streams.rooms import Worker, World, event, seq_of
+from tests.waiting import until
 
 SMALL = Tuning(
     ring_events=32,
@@ -125,7 +126,7 @@ async def test_a_client_that_fails_stops_nobody(world: World, worker: Worker, ro
         await world.append(room_id)
         for client in fine:
             await client.until_seq(1)
-        await eventually(broken.serving.done)
+        await until(broken.serving.done)
         assert isinstance(broken.serving.exception(), GoneError)
 
 

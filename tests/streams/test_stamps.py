@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from muster.stream.v1.stream_pb2 import Envelope
 from muster_kit.streams import Tuning
 
-from tests.streams.rooms import Worker, World, eventually
+from tests.streams.rooms import Worker, World
+from tests.waiting import until
 
 
 def stamp(first_seq: int, last_seq: int) -> Callable[[datetime], bytes] | None:
@@ -77,9 +78,9 @@ async def test_a_client_that_does_not_read_is_not_told_later_for_it(world: World
         await world.append(room_id)
         await world.append(room_id)
         tail, loop = client.feed.room.tail, asyncio.get_running_loop()
-        await eventually(lambda: tail.head == 2)
+        await until(lambda: tail.head == 2)
         enough = loop.time() + 5 * tuning.stamp_seconds
-        await eventually(lambda: loop.time() > enough)
+        await until(lambda: loop.time() > enough)
         client.gate.set()
         await client.until_seq(2)
         made = client.frames[-1].server_time.ToDatetime(UTC)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from muster_kit.streams import SharedView, Tuning
 from muster_kit.streams.views import View
 
-from tests.streams.rooms import Client, Worker, World, eventually
+from tests.streams.rooms import Client, Worker, World
+from tests.waiting import until
 
 
 def board(version: int, rendered: list[str] | None = None) -> SharedView:
@@ -186,7 +187,7 @@ async def test_a_view_is_computed_at_its_rate_however_often_it_is_touched(
         assert asyncio.get_running_loop().time() - start >= 4 / 50
         room.touch("unknown")
         await client.until(lambda: len(client.frames) >= 5)
-        await eventually(lambda: not room._coalesced["board"]._touched)
+        await until(lambda: not room._coalesced["board"]._touched)
         # Nothing is computed once nobody touches it.
         count = len(computed)
         await asyncio.sleep(0.05)

@@ -183,7 +183,7 @@ async def test_its_owner_is_told_when_nothing_is_left_even_if_every_caller_went_
     for task in tasks:
         task.cancel()
     gate.open.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await idle.wait()
     assert gate.batches == [[0]]
 
@@ -218,7 +218,7 @@ async def test_a_batch_is_flushed_while_the_one_before_is_followed_up_and_no_fur
 
     group = GroupCommit(flush, follow_up=follow_up, max_items=1)
     tasks = [asyncio.ensure_future(group.submit(item)) for item in (1, 2, -3, 4)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await second_came.wait()
     for _ in range(10):
         await asyncio.sleep(0)
@@ -300,7 +300,7 @@ async def test_nobody_waits_for_ever_for_a_follow_up_that_ended_with_the_loop(tu
         await asyncio.sleep(0)
     assert group._drainer is not None
     group._drainer.cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await asyncio.wait(tasks)
     assert all(task.cancelled() for task in tasks)
 

@@ -258,4 +258,5 @@ def test_two_megabytes_of_questions_are_read_in_linear_time() -> None:
 def _read_in_time(form: QuestionFormat, text: str) -> None:
     start = time.process_time()
     _read(form, text)
-    assert time.process_time() - start < 5
+    # Some seconds where lines are counted; what is not linear takes hours.
+    assert time.process_time() - start < 20
