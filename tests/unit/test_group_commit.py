@@ -52,6 +52,37 @@ async def test_a_batch_is_no_larger_than_allowed() -> None:
     assert gate.batches == [[0], [1, 2], [3]]
 
 
+async def _trickle(group: GroupCommit[int, int], items: Sequence[int], *, turns: int) -> list[int]:
+    """Submit one after the other, so many turns of the loop apart, and wait for all."""
+    futures = []
+    for item in items:
+        futures.append(group.put(item))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    return await asyncio.gather(*futures)
+
+
+@pytest.mark.parametrize(
+    ("turns", "most", "batches"),
+    [
+        pytest.param(3, 9, [[0], [1, 2, 3, 4, 5, 6]], id="they come within its patience"),
+        pytest.param(3, 4, [[0], [1, 2, 3, 4], [5], [6]], id="it is full before"),
+        pytest.param(30, 9, [[0], [1], [2], [3], [4], [5], [6]], id="they come too late"),
+    ],
+)
+async def test_a_patient_batch_grows_while_more_arrives(
+    turns: int, most: int, batches: list[list[int]]
+) -> None:
+    gate = Gate()
+    group = GroupCommit(gate.flush, max_items=most, patience=8)
+    first = asyncio.ensure_future(group.submit(0))
+    await gate.started.wait()
+    gate.open.set()
+    assert await _trickle(group, range(1, 7), turns=turns) == [2, 4, 6, 8, 10, 12]
+    assert await first == 0
+    assert gate.batches == batches
+
+
 async def test_heavy_items_fill_a_batch_and_the_queue_sooner() -> None:
     gate = Gate()
     group = GroupCommit(gate.flush, max_items=4, max_waiting=10, weigh=lambda item: item)

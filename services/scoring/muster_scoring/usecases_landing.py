@@ -18,9 +18,12 @@ from muster_scoring.store_boards import RankChange
 
 _UNRANKED: Final = RankChange(0, 0)
 
-_BATCH: Final = 32
-"""So many answers a batch keep the database and this process busy at the same time. With twice as many, all
-of a class's answers may be in one batch, and each waits for the other; with half, commits begin to count."""
+_BATCH: Final = 64
+"""So many answers a batch: of three hundred people at once, one batch is being stored, one is being ranked,
+and the others are on their way. With half as many, what a commit costs begins to count."""
+
+_PATIENCE: Final = 12
+"""So many turns of the loop in which nothing came: an answer is here three or four turns after its call."""
 
 
 @record
@@ -46,7 +49,7 @@ class Landings:
         self._store = store
         self._boards = boards
         self._shared: _Queue = GroupCommit(
-            partial(self._flush, wait=False), follow_up=self._rank, max_items=_BATCH
+            partial(self._flush, wait=False), follow_up=self._rank, max_items=_BATCH, patience=_PATIENCE
         )
         self._own: dict[str, _Queue] = {}
         self._closed = False

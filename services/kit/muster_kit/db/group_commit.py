@@ -24,7 +24,9 @@ class GroupCommit(Generic[I, R]):
     """Hands items to `flush` in batches, one batch at a time, in the order they arrived.
 
     There is no timer: the first item leaves at once, those that arrive meanwhile are the next
-    batch. So a batch is as large as the load asks for, and an idle caller waits for nobody.
+    batch. So a batch is as large as the load asks for, and an idle caller waits for nobody. With
+    `patience`, a batch that others wait in leaves when so many turns of the loop have brought nothing
+    more to it: as long as the loop is busy with those who are still to come, waiting costs nobody.
 
     `flush` returns one outcome an item; an exception among them is raised to that item's caller
     alone, one that `flush` raises goes to all of the batch. A caller that is cancelled while it
@@ -42,6 +44,7 @@ class GroupCommit(Generic[I, R]):
         max_items: int = 256,
         max_waiting: int = 8192,
         weigh: Callable[[I], int] | None = None,
+        patience: int = 0,
         on_idle: Callable[[], None] | None = None,
     ) -> None:
         """`on_idle` is called whenever nothing is left to do, so that its owner may drop this.
@@ -53,6 +56,7 @@ class GroupCommit(Generic[I, R]):
         self._max_items = max_items
         self._max_waiting = max_waiting
         self._weigh = weigh
+        self._patience = patience
         self._waiting_weight = 0
         self._on_idle = on_idle
         self._waiting: deque[tuple[I, asyncio.Future[R]]] = deque()
@@ -102,6 +106,8 @@ class GroupCommit(Generic[I, R]):
                     await asyncio.sleep(0)
                 if not self._waiting:
                     await self._followed()
+                elif self._patience:
+                    await self._gather()
         finally:
             # Without an await since the last look at `_waiting`: an item put from here on starts a
             # new drainer. Items are left only when this task was cancelled, as at the loop's end.
@@ -113,6 +119,14 @@ class GroupCommit(Generic[I, R]):
                 self._following.cancel()
             if self._on_idle is not None:
                 self._on_idle()
+
+    async def _gather(self) -> None:
+        """Let the next batch grow until it is full, or enough turns of the loop have added nothing."""
+        turns_without = 0
+        while turns_without < self._patience and self._waiting_weight < self._max_items:
+            before = len(self._waiting)
+            await asyncio.sleep(0)
+            turns_without = 0 if len(self._waiting) > before else turns_without + 1
 
     def _next_batch(self) -> _Batch[I, R]:
         batch: _Batch[I, R] = []
