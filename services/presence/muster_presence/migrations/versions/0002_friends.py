@@ -1,0 +1,10 @@
+"""Friends, and whom a user has blocked."""
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Nothing yet."""
