@@ -1,4 +1,7 @@
-"""Intervals of presence, which attendance is computed from."""
+"""Intervals of presence, which attendance is computed from; and what is behind rooms and requests."""
+
+from alembic import op
+from muster_kit.db.migrate import create_room_tables
 
 revision = "0001"
 down_revision = None
@@ -7,4 +10,5 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Nothing yet."""
+    """Create everything."""
+    create_room_tables(op, "presence")
