@@ -1,13 +1,13 @@
-"""What the tables of presence in PostgreSQL share: the schema, and what is behind rooms and requests."""
+"""The tables that all of presence shares: rooms, their logs and deadlines, and answered requests."""
 
 from typing import Final
 
 from muster_kit.db import room_tables
 from sqlalchemy import MetaData
 
-SCHEMA: Final = "presence"
+from muster_presence.scope_keys import SCHEMA
 
 METADATA: Final = MetaData()
 
 ROOMS: Final = room_tables(METADATA, SCHEMA)
-"""Logs, events, answered requests and deadlines, of whatever kind of room."""
+"""Inboxes and the attendance of sessions are rooms; `ROOMS.request` is for every idempotent request."""

@@ -1,4 +1,4 @@
-"""Intervals of presence, which attendance is computed from; and what is behind rooms and requests."""
+"""Intervals of presence, which attendance is computed from; and the tables behind rooms, for all of it."""
 
 from alembic import op
 from muster_kit.db.migrate import create_room_tables
