@@ -9,6 +9,7 @@ import structlog
 from google.protobuf.descriptor import FileDescriptor
 from muster.presence.v1 import attendance_service_pb2, friend_service_pb2, presence_service_pb2
 from muster_kit.clock import CalibratedClock
+from muster_kit.db import Database
 from muster_kit.errors import MusterError
 from muster_kit.ids import new_id
 from muster_kit.redis_scripts import answer
@@ -58,6 +59,9 @@ class PresenceApp:
             socket_connect_timeout=_INDEX_SECONDS,
             retry=Retry(NoBackoff(), 0),
         )
+        pool_size = settings.database_pool_size
+        self._database = Database.open(settings.database_url, pool_size=pool_size)
+        self._writer_database = Database.open(settings.writer_database_url, pool_size=pool_size)
         self._background = Background()
         # All processes go by one clock, which is not asked by the scripts themselves: tests turn it.
         self._clock = CalibratedClock(self._redis_time)
@@ -93,6 +97,8 @@ class PresenceApp:
 
     async def start(self) -> None:
         """Learn the common time, read the keys of tickets, and begin to sweep."""
+        self._exits.push_async_callback(self._writer_database.close)
+        self._exits.push_async_callback(self._database.close)
         self._exits.push_async_callback(self._redis.aclose)
         self._exits.push_async_callback(self._index_redis.aclose)
         await self._authenticator.start()
