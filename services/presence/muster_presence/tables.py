@@ -1,13 +1,13 @@
-"""The tables that all of presence shares: rooms, their logs and deadlines, and answered requests."""
+"""What the tables of presence in PostgreSQL share: the schema, and what is behind rooms and requests."""
 
 from typing import Final
 
 from muster_kit.db import room_tables
 from sqlalchemy import MetaData
 
-from muster_presence.scope_keys import SCHEMA
+SCHEMA: Final = "presence"
 
 METADATA: Final = MetaData()
 
 ROOMS: Final = room_tables(METADATA, SCHEMA)
-"""Inboxes and the attendance of sessions are rooms; `ROOMS.request` is for every idempotent request."""
+"""Logs, events, answered requests and deadlines, of whatever kind of room."""
