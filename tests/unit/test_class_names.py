@@ -3,7 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis.strategies import text
-from muster_session.model_classes import NewMember, sort_key
+from muster_kit.sort_keys import sort_key
+from muster_session.model_classes import NewMember
 
 
 @pytest.mark.parametrize(

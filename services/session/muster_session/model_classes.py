@@ -1,17 +1,14 @@
 """What a class is: its settings, whether it is in use, and who is in it."""
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
 
 from muster_kit.errors import MusterError, Reason, Violation
+from muster_kit.sort_keys import sort_key
 
 from muster_session.model import require_revision
-
-_SORT_BYTES: Final = 96
 
 
 class ClassStatus(StrEnum):
@@ -110,16 +107,6 @@ class RosterEntry:
     display_name: str
     sort_name: str
     class_ids: Sequence[str]
-
-
-def sort_key(text: str) -> str:
-    """Return what a list puts a title or a name by: neither case nor accents count.
-
-    At most 96 bytes of UTF-8, so that a page token has room for it with an id.
-    """
-    letters = unicodedata.normalize("NFKD", text.casefold())
-    plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
-    return plain.encode()[:_SORT_BYTES].decode(errors="ignore")
 
 
 def require_each_once(members: Iterable[NewMember]) -> None:
