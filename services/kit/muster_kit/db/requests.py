@@ -32,21 +32,38 @@ class Requests:
         *,
         request: Message,
         encode: Callable[[T], Message],
+        landed: Callable[[T], None] | None = None,
     ) -> bytes:
         """Carry out `work` in a transaction of the caller's organization; return the serialized answer.
 
-        Raises what `work` raises, REQUEST_ID_REUSED and UNAVAILABLE. May run twice before it lands.
+        Raises what `work` raises, REQUEST_ID_REUSED and UNAVAILABLE. May run twice before it lands;
+        `landed` is told of what it returned once that is durable, unless the process dies in between.
         """
+        done: list[T] = []
 
         async def answer(transaction: Transaction) -> bytes:
-            return encode(await work(transaction)).SerializeToString()
+            result = await work(transaction)
+            done.append(result)
+            return encode(result).SerializeToString()
 
         claim = claim_of(caller, request)
-        if claim is None:
-            return await self._database.run(caller.organization_id, answer)
-        return await once_more(
-            lambda: self._answer_once(caller.organization_id, claim, answer), repeatable=True
-        )
+
+        async def attempt() -> bytes:
+            done.clear()
+            response = await self._answer(caller.organization_id, claim, answer)
+            if landed is not None and done:
+                landed(done[0])
+            return response
+
+        return await once_more(attempt, repeatable=claim is not None)
+
+    async def _answer(
+        self, organization_id: str, claim: Claim | None, answer: Callable[[Transaction], Awaitable[bytes]]
+    ) -> bytes:
+        if claim is not None:
+            return await self._answer_once(organization_id, claim, answer)
+        async with self._database.transaction(organization_id) as transaction:
+            return await answer(transaction)
 
     async def _answer_once(
         self, organization_id: str, claim: Claim, answer: Callable[[Transaction], Awaitable[bytes]]

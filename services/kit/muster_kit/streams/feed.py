@@ -41,12 +41,13 @@ class Feed:
 
     # Thousands of them wait at once: what one holds while nothing happens is counted in bytes.
     __slots__ = (
-        "_busy_since", "_errands", "_lag_told", "_loop", "_lossy", "_must", "_process", "_renewal_alarm",
-        "_room", "_stamper", "_streak", "_tail", "_views", "_waiter", "_was_stale", "_watch",
+        "_begun", "_busy_since", "_errands", "_lag_told", "_loop", "_lossy", "_must", "_process",
+        "_renewal_alarm", "_room", "_stamper", "_streak", "_tail", "_views", "_waiter", "_was_stale",
+        "_watch",
     )  # fmt: skip
 
     def __init__(self, room: Room, tail: Tail, process: Process, watch: Watch) -> None:
-        """A `tail` that is not opened makes it a stream of views alone."""
+        """While `tail` is not opened it is a stream of views alone."""
         self._room = room
         self._tail = tail
         self._process = process
@@ -60,6 +61,7 @@ class Feed:
         self._errands: dict[str, _Errand] = {}
         self._renewal_alarm: Alarm | None = None
         self._streak = 0
+        self._begun = False
         self._was_stale = False
         self._busy_since = self._lag_told = self._loop.time()
 
@@ -137,9 +139,9 @@ class Feed:
     async def _deliver(self, outlet: Outlet) -> None:
         must = self._must
         try:
-            if self._tail.opened:
-                await self._begin(outlet)
             while True:
+                if self._tail.opened and not self._begun:
+                    await self._begin(outlet)
                 if self._errands:
                     await self._run_errand(outlet)
                 elif must.replaced:
@@ -156,6 +158,7 @@ class Feed:
             await self._say_reconnect(outlet, ReconnectCause.RECONNECT_CAUSE_TOO_SLOW, 0)
 
     async def _begin(self, outlet: Outlet) -> None:
+        self._begun, self._must.live = True, False
         if self._watch.replay_only:
             # It ends at the head, so that has to be the log's, not what this worker has heard of it.
             await self._tail.refresh()

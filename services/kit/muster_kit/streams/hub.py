@@ -27,6 +27,7 @@ from muster_kit.streams.watch import Renewal, Watch
 from muster_kit.streams.wheel import Alarm, Wheel
 
 _CHECK_PAUSE_SECONDS: Final = 0.05
+_OPENED_AT_ONCE: Final = 64
 
 _log = structlog.get_logger(__name__)
 
@@ -65,6 +66,7 @@ class Hub:
         self._rooms: dict[str, Room] = {}
         self._rooms_by_channel: dict[str, Room] = {}
         self._lingering: dict[str, Alarm] = {}
+        self._late: dict[str, str] = {}
         self._no_tail = Tail("", NoLog(), self._process, on_run=lambda _: None, on_change=lambda: None)
         self._draining = False
         self._left = asyncio.Event()
@@ -113,14 +115,16 @@ class Hub:
         replay_only: bool = False,
         renewal: Renewal | None = None,
         stamp: Stamp | None = None,
+        may_wait: bool = False,
     ) -> Opening:
         """Watch a room from the cursor `after`, or from a snapshot when that is empty.
 
         Everybody with the same `snapshot_key` may get the same snapshot, so it must tell apart who
         may see what: a role, never nothing. The stream ends with OK after `max_frames` frames (0: no
-        limit), or with `replay_only` when it is up to date. `stamp` marks what is sent live. Entering
-        raises MusterError: NOT_FOUND when the organization has no such room, DRAINING when this
-        worker goes away.
+        limit), or with `replay_only` when it is up to date. `stamp` marks what is sent live. With
+        `may_wait`, for rooms that are there for certain, a stream that finds the log away brings views
+        until it is back. Entering raises MusterError: NOT_FOUND when the organization has no such room,
+        DRAINING when this worker goes away, UNAVAILABLE.
         """
         watch = Watch(
             after=after,
@@ -131,6 +135,7 @@ class Hub:
             replay_only=replay_only,
             renewal=renewal,
             stamp=stamp,
+            may_wait=may_wait,
         )
         return Opening(self, self._process, room_id, watch, organization_id=organization_id)
 
@@ -173,6 +178,11 @@ class Hub:
             self.leave_room(room, None)
             raise
         return room
+
+    def open_late(self, room: Room, organization_id: str) -> None:
+        """Open a room's log when it is back; its streams begin then."""
+        self._late[room.room_id] = organization_id
+        self._check_wanted.set()
 
     def leave_room(self, room: Room, stream: Feed | None) -> None:
         """Let a stream go, or who did not get as far as to have one."""
@@ -233,7 +243,7 @@ class Hub:
 
     async def _keep_checking(self) -> None:
         while True:
-            away = not self._listener.connected
+            away = self._late or not self._listener.connected
             with suppress(TimeoutError):
                 async with asyncio.timeout(
                     self._tuning.check_away_seconds if away else self._tuning.check_seconds
@@ -241,9 +251,29 @@ class Hub:
                     await self._check_wanted.wait()
             self._check_wanted.clear()
             await self._check_heads()
+            await self._open_late()
             if not self._listener.connected:
                 self._suspect_signals()
             await asyncio.sleep(_CHECK_PAUSE_SECONDS)
+
+    async def _open_late(self) -> None:
+        waiting = list(self._late.items())
+        for start in range(0, len(waiting), _OPENED_AT_ONCE):
+            some = waiting[start : start + _OPENED_AT_ONCE]
+            if not all(await asyncio.gather(*(self._has_opened(*each) for each in some))):
+                return
+            for room_id, _ in some:
+                self._late.pop(room_id, None)
+
+    async def _has_opened(self, room_id: str, organization_id: str) -> bool:
+        """Open a room's log if somebody waits for it; False when the log is still away."""
+        room = self._rooms.get(room_id)
+        try:
+            if room is not None and room.streams:
+                await room.tail.open(organization_id)
+        except Exception as error:  # noqa: BLE001 - no fault may end what everything relies on
+            return not (isinstance(error, MusterError) and error.reason is Reason.UNAVAILABLE)
+        return True
 
     async def _check_heads(self) -> None:
         watched = [room_id for room_id, room in self._rooms.items() if room.tail.opened]

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from muster_kit.errors import MusterError, Reason
 from muster_kit.streams.feed import Feed
 from muster_kit.streams.process import Process
 from muster_kit.streams.room import Room
@@ -14,6 +15,10 @@ class Door(Protocol):
 
     async def enter_room(self, room_id: str) -> Room:
         """Return the room, which is kept up to date until it is left; DRAINING."""
+        ...
+
+    def open_late(self, room: Room, organization_id: str) -> None:
+        """Open the room's log when it is back."""
         ...
 
     def leave_room(self, room: Room, stream: Feed | None) -> None:
@@ -54,13 +59,22 @@ class Opening:
         try:
             if (tail := self._tail) is None:
                 tail = room.tail
-                await tail.open(self._organization_id)
+                await self._open(room)
             feed = self._feed = Feed(room, tail, self._process, self._watch)
         except BaseException:
             self._door.leave_room(room, None)
             raise
         room.enter(feed)
         return feed
+
+    async def _open(self, room: Room) -> None:
+        try:
+            await room.tail.open(self._organization_id)
+        except MusterError as error:
+            # Who wants what is there and no more has to come again.
+            if error.reason is not Reason.UNAVAILABLE or not self._watch.may_wait or self._watch.replay_only:
+                raise
+            self._door.open_late(room, self._organization_id)
 
     async def __aexit__(self, *_: object) -> None:
         """Leave it."""

@@ -42,6 +42,7 @@ class Watch:
     replay_only: bool
     renewal: Renewal | None
     stamp: Stamp | None = None
+    may_wait: bool = False
 
 
 async def _nothing() -> bytes | None:
