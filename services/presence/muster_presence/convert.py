@@ -2,15 +2,20 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
-from muster.presence.v1 import inbox_pb2, presence_pb2, presence_service_pb2, scope_pb2
-from muster.stream.v1 import stream_pb2
+from muster.presence.v1 import presence_pb2, presence_service_pb2, scope_pb2
 
 from muster_presence.model import Activity, Profile, Role, ScopeId, ScopeKind
 from muster_presence.settings import PresenceServiceSettings
 from muster_presence.usecases_access import Place
 from muster_presence.usecases_beats import UserBeat
 from muster_presence.usecases_reads import Counts
+
+_FOR_FRIENDS: Final = (
+    presence_pb2.ACTIVITY_AUDIENCE_FRIENDS,
+    presence_pb2.ACTIVITY_AUDIENCE_SCOPE_AND_FRIENDS,
+)
 
 
 def place(scope: scope_pb2.Scope, *, field: str = "scope") -> Place:
@@ -41,6 +46,7 @@ def activity(message: presence_pb2.Activity) -> Activity:
         message.target_id,
         kept.SerializeToString(),
         is_shared=message.audience != presence_pb2.ACTIVITY_AUDIENCE_FRIENDS,
+        for_friends=message.audience in _FOR_FRIENDS,
     )
 
 
@@ -118,24 +124,3 @@ def counts(counted: Counts) -> presence_pb2.PresenceCounts:
     for (kind, target_id), count in counted.activities:
         message.activities.add(kind=kind, target_id=target_id, count=count)
     return message
-
-
-def opening(
-    lease: presence_pb2.Lease, now: datetime, *, is_resumed: bool
-) -> list[presence_service_pb2.ConnectResponse]:
-    """Return the first frames of a connection: what is in the inbox, and the lease."""
-    frames = [
-        presence_service_pb2.ConnectResponse(snapshot=inbox_pb2.InboxSnapshot()),
-        presence_service_pb2.ConnectResponse(view=inbox_pb2.InboxView(version=1, lease=lease, full=True)),
-    ]
-    if is_resumed:
-        reset = stream_pb2.Reset(cause=stream_pb2.RESET_CAUSE_CURSOR_FOREIGN)
-        frames.insert(0, presence_service_pb2.ConnectResponse(reset=reset))
-    for frame in frames:
-        frame.server_time.FromDatetime(now)
-    return frames
-
-
-def inbox_room(organization_id: str, user_id: str) -> str:
-    """Return the hub's room of a person's inbox."""
-    return f"inbox/{len(organization_id)}:{organization_id}:{user_id}"

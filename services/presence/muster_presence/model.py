@@ -101,13 +101,15 @@ class Profile:
 class Activity:
     """What someone is doing; `packed` is the contract's message, without the time since when.
 
-    One that is not shared is for friends alone.
+    One that is not shared is for friends alone; one that is shared is also for friends elsewhere if it is
+    `for_friends`.
     """
 
     kind: str = ""
     target_id: str = ""
     packed: bytes = b""
     is_shared: bool = True
+    for_friends: bool = False
 
     @property
     def key(self) -> str:

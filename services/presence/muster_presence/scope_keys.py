@@ -6,12 +6,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from muster.presence.v1.scope_pb2 import Scope, ScopeKind
+from muster.presence.v1 import scope_pb2
 from muster_kit.clock import Clock
 from muster_kit.redis_scripts import Argument, Command, Script
 from muster_kit.streams.publisher import channel_of
 
-from muster_presence.model import ScopeId, Timing
+from muster_presence.model import ScopeId, ScopeKind, Timing
 
 SCHEMA: Final = "presence"
 KEPT_EVENTS: Final = 2048
@@ -24,6 +24,7 @@ _NAMES: Final = ("people", "due", "order", "log", "state", "counts")
 _SCRIPTS: Final = Path(__file__).parent / "scripts"
 _STAFF: Final = "staff/"
 _OTHERS: Final = "others/"
+_BELL: Final = "friends-bell/"
 
 
 def room_of(scope: ScopeId, *, with_staff: bool) -> str:
@@ -35,6 +36,16 @@ def scope_of(room_id: str) -> tuple[ScopeId, bool]:
     """Return the scope of a room, and whether with its staff."""
     with_staff = room_id.startswith(_STAFF)
     return ScopeId.of_key(room_id.removeprefix(_STAFF if with_staff else _OTHERS)), with_staff
+
+
+def bell_room(organization_id: str) -> str:
+    """Return the hub's room of an organization in which those who watch friends are called."""
+    return f"{_BELL}{organization_id}"
+
+
+def bell_of(room_id: str) -> str | None:
+    """Return the organization of such a room; None for another room."""
+    return room_id.removeprefix(_BELL) if room_id.startswith(_BELL) else None
 
 
 @lru_cache(maxsize=4096)
@@ -51,7 +62,13 @@ def _channels_of(scope: ScopeId) -> tuple[str, str]:
 
 @lru_cache(maxsize=4096)
 def _message_of(scope: ScopeId) -> bytes:
-    return Scope(kind=ScopeKind.Name(scope.kind), scope_id=scope.scope_id).SerializeToString()
+    kind = scope_pb2.ScopeKind.Name(scope.kind)
+    return scope_pb2.Scope(kind=kind, scope_id=scope.scope_id).SerializeToString()
+
+
+def places_key(organization_id: str, user_id: str) -> str:
+    """Return the key of where the devices of a person may be: device and scope, with NUL between them."""
+    return f"muster:{SCHEMA}:places:{{{len(organization_id)}:{organization_id}:{user_id}}}"
 
 
 def scope_script(name: str) -> Script:
@@ -91,5 +108,7 @@ class ScopeCommands:
             timing.memory_ms,
             KEPT_EVENTS,
             KEEP_MS,
+            channel_of(SCHEMA, bell_room(scope.organization_id)),
+            int(scope.kind is ScopeKind.ORGANIZATION),
         ]
         return Command(script, keys_of(scope), [*head, *arguments])

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 
 from muster_presence.model import Cause, Outcome, Role, ScopeId, State, Step, Timing, Verb
-from muster_presence.scope_keys import KEEP_MS, SCHEMA, ScopeCommands, scope_script
+from muster_presence.scope_keys import KEEP_MS, SCHEMA, ScopeCommands, places_key, scope_script
 from muster_presence.store import Interval, PeoplePage, Taken, Tallies, Tally
 
 NoteIntervals: TypeAlias = Callable[[ScopeId, Sequence[Interval]], None]
@@ -151,7 +151,7 @@ class RedisPresence:
 
     async def places(self, organization_id: str, user_id: str, device_id: str) -> Sequence[ScopeId]:
         """Return where a device may be; it may have left or vanished there."""
-        found: list[bytes] = await answer(self._redis.zrange(_places(organization_id, user_id), 0, -1))
+        found: list[bytes] = await answer(self._redis.zrange(places_key(organization_id, user_id), 0, -1))
         named = (place.decode().partition("\0") for place in found)
         return [ScopeId.of_key(key) for device, _, key in named if device == device_id]
 
@@ -179,7 +179,7 @@ class RedisPresence:
         self, steps: Mapping[ScopeId, Sequence[Step]], taken: Mapping[ScopeId, Taken]
     ) -> None:
         gone = [
-            (_places(scope.organization_id, step.user_id), f"{step.device_id}\0{scope.key}")
+            (places_key(scope.organization_id, step.user_id), f"{step.device_id}\0{scope.key}")
             for scope, each in steps.items()
             for step, outcome in zip(each, taken[scope].outcomes, strict=True)
             if (step.verb, outcome) in _GOES and not step.of_service
@@ -224,17 +224,16 @@ def _activity(step: Step) -> tuple[Argument, ...]:
     activity = step.activity
     if activity is None:
         return _NO_ACTIVITY
-    return ("+", activity.packed, activity.key, int(activity.is_shared))
-
-
-def _places(organization_id: str, user_id: str) -> str:
-    return f"muster:{SCHEMA}:places:{{{len(organization_id)}:{organization_id}:{user_id}}}"
+    return ("+", activity.packed, activity.key, activity.is_shared + 2 * activity.for_friends)
 
 
 def _remember(pipeline: Pipeline, scope: ScopeId, step: Step, now_ms: int) -> None:
-    if step.verb in (Verb.BEAT, Verb.HOLD) and not step.of_service:
-        key = _places(scope.organization_id, step.user_id)
-        pipeline.zadd(key, {f"{step.device_id}\0{scope.key}": now_ms})
+    # A service's device is asked for by nobody, but where friends see what it does, they look.
+    is_friendly = step.activity is not None and step.activity.for_friends
+    if step.verb in (Verb.BEAT, Verb.HOLD) and (is_friendly or not step.of_service):
+        device_id = "" if step.of_service else step.device_id
+        key = places_key(scope.organization_id, step.user_id)
+        pipeline.zadd(key, {f"{device_id}\0{scope.key}": now_ms})
         pipeline.zremrangebyrank(key, 0, -1 - _MOST_PLACES)
         pipeline.pexpire(key, KEEP_MS)
 

@@ -1,6 +1,6 @@
 -- ARGV after the head: 1 when the presence after the last step is wanted; then for each step: verb, user,
 -- device, sequence (20 digits), away, role (0: as before), name, seat, activity ('=' as before, '-' none, '+'),
--- its message, its key, whether it is shared, holder, time of entering, cause.
+-- its message, its key, 1 when it is shared plus 2 when friends see it, holder, time of entering, cause.
 -- Returns {next due, presence, facts, outcome and time of entering of each step}.
 local TAKEN, LATE, ABSENT = 0, 1, 2
 local NONE = string.rep('0', 20)
@@ -46,10 +46,11 @@ end
 local function speak(person, device, step)
     local spoken = speaker(person)
     local start = spoken and spoken.k == step.key and spoken.b or now
-    device.a, device.k, device.b, device.pub, device.said = nil, nil, nil, nil, 0
+    device.a, device.k, device.b, device.pub, device.fr, device.said = nil, nil, nil, nil, nil, 0
     if step.activity == '-' then return end
     person.said = person.said + 1
     device.a, device.k, device.b, device.pub = step.packed, step.key, start, step.is_shared
+    device.fr = step.is_friendly or nil
     device.said = person.said
 end
 
@@ -90,19 +91,20 @@ local function apply(person, step)
 end
 
 local reply, wanted = {}, ''
-for at = 13, #ARGV, STEP do
+for at = HEAD + 2, #ARGV, STEP do
+    local audience = tonumber(ARGV[at + 11])
     local step = {
         verb = ARGV[at], user_id = ARGV[at + 1], device_id = ARGV[at + 2], sequence = ARGV[at + 3],
         is_away = ARGV[at + 4] == '1', role = tonumber(ARGV[at + 5]), name = ARGV[at + 6], seat = ARGV[at + 7],
-        activity = ARGV[at + 8], packed = ARGV[at + 9], key = ARGV[at + 10], is_shared = ARGV[at + 11] == '1',
-        holder = ARGV[at + 12],
+        activity = ARGV[at + 8], packed = ARGV[at + 9], key = ARGV[at + 10],
+        is_shared = audience % 2 == 1, is_friendly = audience >= 2, holder = ARGV[at + 12],
     }
     local person = load_person(step.user_id)
     local outcome = apply(person, step)
     if outcome == TAKEN then
         local cause = step.verb == 'leave' and tonumber(ARGV[at + 14]) or VANISHED
         settle(step.user_id, person, cause, tonumber(ARGV[at + 13]))
-        if ARGV[12] == '1' and person.shown ~= '' then
+        if ARGV[HEAD + 1] == '1' and person.shown ~= '' then
             local device = speaker(person)
             wanted = presence(step.user_id, person, device and activity_of(device) or '')
         end

@@ -1,10 +1,10 @@
 -- ARGV after the head: number after which to begin, most people, most to look at, 1 with staff, kind and
 -- target of the activity ('' for any). Returns {exists, seq, number to go on after (0: no more), presence,
 -- number, presence, number ...} in order of coming.
-local with_staff, kind, target = ARGV[15] == '1', ARGV[16], ARGV[17]
-local limit, after = tonumber(ARGV[13]), ARGV[12]
+local with_staff, kind, target = ARGV[HEAD + 4] == '1', ARGV[HEAD + 5], ARGV[HEAD + 6]
+local limit, after = tonumber(ARGV[HEAD + 2]), ARGV[HEAD + 1]
 local exists = redis.call('EXISTS', state)
-local found = redis.call('ZRANGEBYSCORE', order, '(' .. after, '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[14])
+local found = redis.call('ZRANGEBYSCORE', order, '(' .. after, '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[HEAD + 3])
 local reply, taken, last = {exists, seq, 0}, 0, 0
 
 local function fits(person, device)
@@ -28,5 +28,5 @@ for index = 1, #found, 2 do
         taken = taken + 1
     end
 end
-if #found > 0 and (taken == limit or #found == 2 * tonumber(ARGV[14])) then reply[3] = last end
+if #found > 0 and (taken == limit or #found == 2 * tonumber(ARGV[HEAD + 3])) then reply[3] = last end
 return reply

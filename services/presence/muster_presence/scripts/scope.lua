@@ -10,15 +10,19 @@
 --
 -- A person has who {n=name, r=role, s=seat}, d (devices by id), said, came, act, seen (times), and while
 -- they are here no (their number), shown (what others see of them) and tally (what they count as).
+-- What friends alone see is friendly, absent for nothing: they are called when it changes.
 -- A device has q (sequence), away, stale, gone, h (times by holder), a (activity), k (its key), b (since
--- when), pub (whether it is shared), said and left.
+-- when), pub (whether it is shared), fr (whether friends see it wherever it is), said and left.
 --
 -- ARGV begins with: now, scope (the contract's message), epoch for a new life, channel, channel of staff,
--- stale after, grace, stream lease, memory, events to keep, milliseconds to keep the scope.
+-- stale after, grace, stream lease, memory, events to keep, milliseconds to keep the scope, channel of
+-- those who watch friends, 1 for the organization itself; what a script takes begins behind HEAD.
+local HEAD = 13
 local people, due, order, log, state, counts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local now, scope, new_epoch, channel, staff_channel = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local stale_after, grace, lease = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local memory, log_size, keep_ms = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+local bell, is_home = ARGV[12], ARGV[13] == '1'
 local STAFF, OFFLINE, VANISHED, LEFT, MOST_DEVICES = 3, 4, 2, 1, 32
 
 -- Protobuf, as far as it is needed.
@@ -49,7 +53,7 @@ do
         epoch, seq, last_no, version = new_epoch, 0, 0, now
     end
 end
-local old_version, events, publics, facts = version, {}, {}, {}
+local old_version, events, publics, facts, rung = version, {}, {}, {}, {}
 
 local function load_person(user_id)
     local packed = redis.call('HGET', people, user_id)
@@ -133,6 +137,19 @@ local function hides(for_staff)
     return nil
 end
 
+-- Friends see who is in the organization with whatever they do there, and what they do in a room if it is
+-- for friends.
+local function for_friends(device) return device and (is_home or device.fr) end
+
+local function ring(user_id, person, is_here, has_changed)
+    local device, friendly = is_here and speaker(person), nil
+    if for_friends(device) and not (is_home and device.pub) then
+        friendly = person.state .. activity_of(device)
+    end
+    if friendly ~= person.friendly or (is_home and has_changed) then table.insert(rung, user_id) end
+    person.friendly = friendly
+end
+
 local function tell(user_id, person, cause, enter)
     local was_here, shown, activity, key = person.shown ~= '', '', '', ''
     local is_here = person.state ~= OFFLINE
@@ -149,6 +166,7 @@ local function tell(user_id, person, cause, enter)
         count(tally, 1)
         person.tally = tally
     end
+    ring(user_id, person, is_here, shown ~= person.shown)
     if shown == person.shown then return end
     if is_here and not was_here then
         last_no = last_no + 1
@@ -215,6 +233,7 @@ local function finish()
         redis.call('PUBLISH', channel, '\2counts')
         redis.call('PUBLISH', staff_channel, '\2counts')
     end
+    if #rung > 0 then redis.call('PUBLISH', bell, '\2p' .. table.concat(rung, '\0')) end
     redis.call('HSET', state, 'epoch', epoch, 'seq', seq + #events, 'no', last_no, 'version', version)
     for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, keep_ms) end
     local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')

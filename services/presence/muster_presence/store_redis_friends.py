@@ -1,0 +1,89 @@
+"""Presence as friends see it: in the organization, with what is for friends from any room."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from muster.presence.v1.presence_pb2 import Presence
+from muster.presence.v1.scope_pb2 import SCOPE_KIND_ORGANIZATION, Scope
+from muster_kit.clock import Clock
+from muster_kit.redis_scripts import answer, require, run_all
+from redis.asyncio import Redis
+
+from muster_presence.model import ScopeId, ScopeKind, Timing
+from muster_presence.scope_keys import ScopeCommands, places_key, scope_script
+
+_HOME: Final = Scope(kind=SCOPE_KIND_ORGANIZATION)
+_PEOPLE_A_SCRIPT: Final = 200
+"""Redis does nothing else while a script runs."""
+
+_PEOPLE_A_CALL: Final = 1000
+
+
+class RedisFriendPresence:
+    """`FriendPresence` over the index: each person is looked for where their devices may be."""
+
+    def __init__(self, redis: Redis, clock: Clock, timing: Timing) -> None:
+        self._redis = redis
+        self._commands = ScopeCommands(clock, timing)
+        self._script = scope_script("friendly")
+
+    async def seen(self, organization_id: str, user_ids: Sequence[str]) -> Mapping[str, bytes]:
+        """Return the presence of those of the people who are here."""
+        found: dict[str, bytes] = {}
+        for start in range(0, len(user_ids), _PEOPLE_A_CALL):
+            found |= await self._look(organization_id, user_ids[start : start + _PEOPLE_A_CALL])
+        return found
+
+    async def _look(self, organization_id: str, user_ids: Sequence[str]) -> dict[str, bytes]:
+        by_scope = await self._places(organization_id, user_ids)
+        parts = [
+            (scope, people[start : start + _PEOPLE_A_SCRIPT])
+            for scope, people in by_scope.items()
+            for start in range(0, len(people), _PEOPLE_A_SCRIPT)
+        ]
+        commands = [self._commands.make(self._script, scope, *people) for scope, people in parts]
+        sights: defaultdict[str, list[tuple[int, bool, Presence]]] = defaultdict(list)
+        for (scope, people), command, reply in zip(
+            parts, commands, await run_all(self._redis, commands), strict=True
+        ):
+            flat = require(command, reply)
+            for user_id, packed, since in zip(people, flat[::2], flat[1::2], strict=True):
+                if packed:
+                    is_home = scope.kind is ScopeKind.ORGANIZATION
+                    sights[user_id].append((since, is_home, Presence.FromString(packed)))
+        return {user_id: _together(each) for user_id, each in sights.items()}
+
+    async def _places(self, organization_id: str, user_ids: Sequence[str]) -> dict[ScopeId, list[str]]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for user_id in user_ids:
+            pipeline.zrange(places_key(organization_id, user_id), 0, -1)
+        # Services put people into the organization without anybody keeping where.
+        by_scope = {ScopeId(organization_id, ScopeKind.ORGANIZATION): list(user_ids)}
+        for user_id, members in zip(user_ids, await answer(pipeline.execute()), strict=True):
+            for key in {member.decode().partition("\0")[2] for member in members}:
+                scope = ScopeId.of_key(key)
+                if scope.kind is not ScopeKind.ORGANIZATION:
+                    by_scope.setdefault(scope, []).append(user_id)
+        return by_scope
+
+
+def _together(sights: Sequence[tuple[int, bool, Presence]]) -> bytes:
+    """Return one presence in the organization of what is seen of a person in several scopes.
+
+    The newest activity counts, and the best state. Who is in a room alone is shown without what they are
+    there: that is for those in the room.
+    """
+    _, is_home, first = max(sights, key=lambda sight: (sight[1], sight[0]))
+    shown = Presence()
+    shown.CopyFrom(first)
+    if not is_home:
+        shown.scope.CopyFrom(_HOME)
+        shown.ClearField("role")
+        shown.ClearField("participant_id")
+    shown.state = min(presence.state for _, _, presence in sights)
+    shown.ClearField("activity")
+    since, _, newest = max(sights, key=lambda sight: sight[0])
+    if since:
+        shown.activity.CopyFrom(newest.activity)
+    return shown.SerializeToString()
