@@ -17,8 +17,8 @@ from muster.stream.v1.stream_pb2 import RECONNECT_CAUSE_DRAINING, RECONNECT_CAUS
 from muster_kit.clock import SystemClock
 from muster_kit.errors import Reason
 from muster_presence.app import build
-from muster_presence.convert import inbox_room
 from muster_presence.model import ScopeId, ScopeKind, Timing
+from muster_presence.model_inbox import inbox_room
 from muster_presence.scope_keys import keys_of, room_of
 from muster_presence.scope_log import RedisScopeLog
 from muster_presence.settings import PresenceServiceSettings
@@ -109,10 +109,10 @@ async def test_a_stream_begins_with_the_inbox_and_the_lease(gathering: Gathering
     lease = frames[1].view.lease
     assert list(lease.scopes) == [gathering.scope]
     left = lease.expire_time.ToDatetime() - frames[1].server_time.ToDatetime()
-    assert left == timedelta(seconds=15) + GRACE
+    assert timedelta(0) <= timedelta(seconds=15) + GRACE - left < timedelta(seconds=1)
 
 
-async def test_a_cursor_of_an_inbox_is_of_none_yet(gathering: Gathering) -> None:
+async def test_a_cursor_of_no_inbox_starts_over(gathering: Gathering) -> None:
     request = pb.ConnectRequest(device_id="phone", after=b"x", replay_only=True)
     call = gathering.house.presence.Connect(request, metadata=gathering.guest("ana"))
     assert [frame.WhichOneof("frame") async for frame in call] == ["reset", "snapshot", "view"]
@@ -239,7 +239,7 @@ async def test_a_worker_that_goes_away_sends_its_streams_elsewhere_without_a_bli
         async with connected(gathering, ana, house=leaving) as call:
             room_id = inbox_room(gathering.organization, "ana")
             async with asyncio.timeout(SECONDS):
-                while not ((room := app._hub.room(room_id)) and room.streams):  # noqa: ASYNC110 - nobody tells
+                while not ((room := app._people.room(room_id)) and room.streams):  # noqa: ASYNC110 - nobody tells
                     await asyncio.sleep(0.01)
             await app.drain()
             frame = await call.read()

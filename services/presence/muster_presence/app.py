@@ -1,7 +1,9 @@
 """Composition root of the presence service."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -9,7 +11,8 @@ import structlog
 from google.protobuf.descriptor import FileDescriptor
 from muster.presence.v1 import attendance_service_pb2, friend_service_pb2, presence_service_pb2
 from muster_kit.clock import CalibratedClock
-from muster_kit.db import Database
+from muster_kit.db import Database, Requests
+from muster_kit.db.publications import Publications
 from muster_kit.errors import MusterError
 from muster_kit.ids import new_id
 from muster_kit.redis_scripts import answer
@@ -18,29 +21,38 @@ from muster_kit.rpc.policy import Policy
 from muster_kit.rpc.revocations import Revocations
 from muster_kit.rpc.service import Service
 from muster_kit.settings import Settings
-from muster_kit.streams import Hub, Tuning
+from muster_kit.streams import Hub, PostgresLog, RedisPublisher, Tuning
 from muster_kit.streams.background import Background
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from muster_presence import convert
+from muster_presence import convert, convert_inbox
+from muster_presence.inbox_log import InboxLog, PostgresInboxReader
+from muster_presence.inbox_requests import InboxRequests
+from muster_presence.inbox_sweeper import keep_inboxes_swept
 from muster_presence.policy import POLICY
 from muster_presence.scope_keys import SCHEMA
 from muster_presence.scope_log import RedisScopeLog
 from muster_presence.servicer import AttendanceServicer, FriendServicer, PresenceServicer
 from muster_presence.settings import PresenceServiceSettings
+from muster_presence.store_postgres_inbox import PostgresInboxes
 from muster_presence.store_redis import RedisPresence
 from muster_presence.sweeper import keep_sweeping
+from muster_presence.tables import ROOMS
 from muster_presence.tickets import TicketReader
 from muster_presence.usecases_access import Doors
 from muster_presence.usecases_beats import Beats
 from muster_presence.usecases_connect import Connections
+from muster_presence.usecases_inbox import InboxStreams, Notifications
 from muster_presence.usecases_reads import Reads
 from muster_presence.usecases_steps import StepQueue
 from muster_presence.usecases_watch import ScopeWatches, Shapes
 
 _CALIBRATE_EVERY: Final = timedelta(minutes=1)
+
+# Redis tells what people are told; this is how late what it did not tell may come.
+_CHECK_PEOPLE_SECONDS: Final = 10.0
 
 # Nobody waits for a Redis that does not answer.
 _INDEX_SECONDS: Final = 1.0
@@ -74,13 +86,32 @@ class PresenceApp:
         beats = Beats(self._queue, self._index, doors, adopt=self._connections.adopt)
         log = RedisScopeLog(self._index_redis, self._clock, service_settings.timing)
         tuning = Tuning(heartbeat_seconds=settings.heartbeat_seconds)
+        # What people are told is in PostgreSQL; and there are many whom nobody tells anything for hours.
+        people_log = PostgresLog(self._database, self._writer_database, ROOMS)
+        self._people = Hub(
+            self._redis,
+            InboxLog(self._database, people_log),
+            schema=SCHEMA,
+            clock=self._clock,
+            tuning=replace(tuning, check_seconds=_CHECK_PEOPLE_SECONDS),
+        )
+        self._publications = Publications(RedisPublisher(self._redis, schema=SCHEMA))
+        self._inbox_kept = service_settings.inbox_kept
+        inboxes = InboxRequests(
+            Requests(self._database, ROOMS.request),
+            lambda transaction: PostgresInboxes(transaction, service_settings.inbox_kept),
+            self._publications,
+        )
         self._hub = Hub(self._redis, log, schema=SCHEMA, clock=self._clock, tuning=tuning)
         shapes = Shapes(convert.snapshot, convert.view)
         self._watches = ScopeWatches(self._hub, self._index, log, doors, shapes, self._clock)
         servicer = PresenceServicer(
             beats=beats,
             connections=self._connections,
-            hub=self._hub,
+            inboxes=InboxStreams(
+                self._people, PostgresInboxReader(self._database), convert_inbox.snapshot, self._clock
+            ),
+            notifications=Notifications(inboxes),
             reads=Reads(self._index, doors),
             watches=self._watches,
             settings=service_settings,
@@ -108,6 +139,8 @@ class PresenceApp:
             # The machine's clock has to do until Redis is back.
             _log.warning("clock_not_calibrated", error=str(error))
         await self._exits.enter_async_context(self._hub)
+        await self._exits.enter_async_context(self._people)
+        self._exits.push_async_callback(self._publications.close)
         self._exits.push_async_callback(self._background.close)
         # The first to end: what it has is answered with everything else still there.
         self._exits.push_async_callback(self._queue.close)
@@ -117,13 +150,16 @@ class PresenceApp:
         self._background.spawn(self._connections.keep_renewing(), name="renew_leases")
         self._background.spawn(self._watches.keep_checking(), name="check_counts")
         self._background.spawn(keep_sweeping(self._index), name="sweep")
+        self._background.spawn(
+            keep_inboxes_swept(self._writer_database, self._inbox_kept), name="sweep_inboxes"
+        )
         self._is_serving = True
 
     async def drain(self) -> None:
         """Send the watchers elsewhere; beats are taken as long as they come."""
         self._is_serving = False
         self._connections.drain()
-        await self._hub.drain()
+        await asyncio.gather(self._hub.drain(), self._people.drain())
 
     async def close(self) -> None:
         """Finish what was begun and close the connections."""

@@ -10,14 +10,14 @@ from muster_kit.clock import Clock
 from muster_kit.errors import Reason
 from muster_kit.paging import LARGEST_BIGINT, Pages
 from muster_kit.rpc.call import Call
-from muster_kit.streams import Hub, Renewal
 
-from muster_presence import convert
+from muster_presence import convert, convert_inbox
 from muster_presence.model import ScopeKind
 from muster_presence.settings import PresenceServiceSettings
 from muster_presence.usecases_access import Place
 from muster_presence.usecases_beats import Beats, Said
 from muster_presence.usecases_connect import Connections
+from muster_presence.usecases_inbox import LEASE, LEASE_VIEW, InboxStreams, InboxViewer, Notifications
 from muster_presence.usecases_reads import Reads, Wanted
 from muster_presence.usecases_watch import Extent, ScopeWatches
 
@@ -32,7 +32,8 @@ class PresenceServicer:
         reads: Reads,
         watches: ScopeWatches,
         connections: Connections,
-        hub: Hub,
+        inboxes: InboxStreams,
+        notifications: Notifications,
         settings: PresenceServiceSettings,
         clock: Clock,
     ) -> None:
@@ -40,7 +41,8 @@ class PresenceServicer:
         self._reads = reads
         self._watches = watches
         self._connections = connections
-        self._hub = hub
+        self._inboxes = inboxes
+        self._notifications = notifications
         self._settings = settings
         self._clock = clock
 
@@ -54,18 +56,18 @@ class PresenceServicer:
         )
         places = convert.entries(request.scopes)
         async with self._connections.hold(call.caller, said, places) as connection:
-            now = self._clock.now()
-            lease = convert.lease(self._settings, connection.scopes, now, has_stream=True)
-            # Nothing is put into inboxes yet: each is empty, and a cursor of none.
-            frames = convert.opening(lease, now, is_resumed=bool(request.after))
-            for frame in frames[: request.max_frames or None]:
-                await call.write(frame)
-            if request.replay_only or 0 < request.max_frames <= len(frames):
-                return
-            room_id = convert.inbox_room(call.caller.organization_id, call.caller.subject)
-            max_frames = max(0, request.max_frames - len(frames))
-            renewal = Renewal.never(call.caller.expire_time, now)
-            async with self._hub.open_views(room_id, max_frames=max_frames, renewal=renewal) as feed:
+            lease = convert.lease(self._settings, connection.scopes, self._clock.now(), has_stream=True)
+            opening = self._inboxes.open(
+                call.caller,
+                InboxViewer(convert_inbox.lease_view(lease), request.include_friends),
+                after=request.after,
+                max_frames=request.max_frames,
+                replay_only=request.replay_only,
+            )
+            # Nobody reads them from here on, and they would be kept as long as the stream.
+            del request, said, places, lease
+            async with opening as feed:
+                feed.room.offer(LEASE, LEASE_VIEW)
                 await feed.serve(call.write)
 
     async def Heartbeat(self, request: pb.HeartbeatRequest, call: Call) -> pb.HeartbeatResponse:
@@ -156,6 +158,17 @@ class PresenceServicer:
             include_staff=request.include_staff,
             extent=extent,
             write=call.write,
+        )
+
+    async def Notify(self, request: pb.NotifyRequest, call: Call) -> bytes:
+        """Put a notice into people's inboxes."""
+        return await self._notifications.notify(
+            call.caller,
+            request.organization_id,
+            request.user_ids,
+            convert_inbox.notice(request),
+            request=request,
+            encode=lambda count: pb.NotifyResponse(inbox_count=count),
         )
 
     async def Probe(self, request: pb.ProbeRequest, call: Call) -> pb.ProbeResponse:

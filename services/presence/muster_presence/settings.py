@@ -34,6 +34,13 @@ class PresenceServiceSettings(BaseSettings):
         "others see that it is gone.",
     )
 
+    inbox_kept: timedelta = Field(
+        timedelta(days=30),
+        ge=timedelta(days=1),
+        description="How long what a person was told stays in the inbox, such as P30D; of a person's, at least "
+        "the newest 512 within that time.",
+    )
+
     @property
     def timing(self) -> Timing:
         """Return how long devices are taken to be here."""

@@ -1,0 +1,104 @@
+"""Inboxes in PostgreSQL, as transactions write them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from muster.presence.v1.inbox_pb2 import InboxEvent
+from muster_kit.db import Transaction
+from muster_kit.db.publications import Run
+from sqlalchemy import text
+
+from muster_presence.model_inbox import Item, Notice, first_epoch, inbox_room
+from muster_presence.person_rooms import append_events
+
+# In order, so that two who write to the same inboxes wait for each other in one direction only. The update
+# changes nothing but holds the row: what is looked up after it stays so until the end.
+_HOLD: Final = text("""
+INSERT INTO presence.room_log AS log (room_id, organization_id, epoch, head_seq)
+SELECT room_id, :organization_id, epoch, 0
+FROM unnest(CAST(:room_ids AS text[]), CAST(:epochs AS bigint[])) AS inbox (room_id, epoch)
+ORDER BY room_id
+ON CONFLICT (room_id) DO UPDATE SET head_seq = log.head_seq
+""")
+
+_ERASED: Final = text("""
+SELECT user_id FROM presence.erased_user
+WHERE organization_id = :organization_id AND user_id = ANY (CAST(:user_ids AS text[]))
+""")
+
+_ITEMS: Final = text("""
+INSERT INTO presence.inbox_item AS known
+    (organization_id, room_id, kind, item_key, payload, order_time, expire_time)
+SELECT :organization_id, room_id, kind, item_key, payload, order_time, expire_time
+FROM unnest(
+    CAST(:room_ids AS text[]),
+    CAST(:kinds AS text[]),
+    CAST(:keys AS text[]),
+    CAST(:payloads AS bytea[]),
+    CAST(:order_times AS timestamptz[]),
+    CAST(:expire_times AS timestamptz[])
+) AS item (room_id, kind, item_key, payload, order_time, expire_time)
+ON CONFLICT (room_id, kind, item_key) DO UPDATE
+SET payload = excluded.payload, order_time = excluded.order_time, expire_time = excluded.expire_time
+WHERE known.order_time <= excluded.order_time
+""")
+
+
+class PostgresInboxes:
+    """`Inboxes` over a running transaction; `runs` are to be published after the commit."""
+
+    def __init__(self, transaction: Transaction, kept: timedelta) -> None:
+        """Nothing waits longer than `kept`."""
+        self._connection = transaction.connection
+        self._transaction = transaction
+        self._kept = kept
+        self.runs: list[Run] = []
+
+    async def put(self, told: Mapping[str, Notice]) -> int:
+        """Put notices into people's inboxes."""
+        organization_id = self._transaction.organization_id
+        await self._hold([inbox_room(organization_id, user_id) for user_id in told])
+        found = await self._connection.execute(
+            _ERASED, {"organization_id": organization_id, "user_ids": list(told)}
+        )
+        erased = set(found.scalars())
+        notices = {
+            inbox_room(organization_id, user_id): notice
+            for user_id, notice in told.items()
+            if user_id not in erased
+        }
+        events = {room_id: [partial(_numbered, notice.event)] for room_id, notice in notices.items()}
+        self.runs += await append_events(self._transaction, events)
+        await self._keep([(room_id, notice.item) for room_id, notice in notices.items() if notice.item])
+        return len(notices)
+
+    async def _hold(self, room_ids: Sequence[str]) -> None:
+        values = {
+            "organization_id": self._transaction.organization_id,
+            "room_ids": list(room_ids),
+            "epochs": [first_epoch(room_id) for room_id in room_ids],
+        }
+        await self._connection.execute(_HOLD, values)
+
+    async def _keep(self, items: Sequence[tuple[str, Item]]) -> None:
+        if not items:
+            return
+        now, latest = self._transaction.now, self._transaction.now + self._kept
+        values = {
+            "organization_id": self._transaction.organization_id,
+            "room_ids": [room_id for room_id, _ in items],
+            "kinds": [item.kind.value for _, item in items],
+            "keys": [item.key for _, item in items],
+            "payloads": [item.payload for _, item in items],
+            # Nobody can be ahead of what is still to come.
+            "order_times": [min(item.order_time or now, now) for _, item in items],
+            "expire_times": [min(item.expire_time or latest, latest) for _, item in items],
+        }
+        await self._connection.execute(_ITEMS, values)
+
+
+def _numbered(event: bytes, seq: int, now: datetime) -> bytes:
+    # Serialized messages that are put together are merged.
+    return event + InboxEvent(seq=seq, create_time=now).SerializeToString()
