@@ -1,8 +1,8 @@
 """What presence needs of its index, and what it tells the ledger."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from muster_presence.model import Cause, Outcome, Role, ScopeId, State, Step
 
@@ -12,16 +12,25 @@ class Interval:
     """A fact for the ledger: someone came, or went after having been here; times in milliseconds.
 
     `leave_ms` is None while it lasts. After a loss of the index the same coming may be told again, with
-    the same `enter_ms` for whoever held a stream.
+    the same `enter_ms` for whoever held a stream. Of two facts of a scope the one with the greater `order`
+    is the newer one, whoever tells them; only a loss right after a thousand changes a second upsets it.
     """
 
     user_id: str
     display_name: str
     role: Role
+    participant_id: str
     enter_ms: int
     last_activity_ms: int
+    order: int
     leave_ms: int | None = None
     cause: Cause | None = None
+
+
+NoteIntervals: TypeAlias = Callable[[ScopeId, Sequence[Interval]], None]
+"""Is told who came and went in a scope."""
+NoteActivity: TypeAlias = Callable[[ScopeId, str, int, int], None]
+"""Is told the scope, the user, since when they are there and when they did something, in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)

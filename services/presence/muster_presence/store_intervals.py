@@ -12,8 +12,8 @@ from muster_presence.model import Cause, Role, ScopeId
 class Stay:
     """One time that someone was in a scope: from `enter_time` to before `leave_time`, None while it lasts.
 
-    For who vanished `leave_time` is when they were last heard of. No stay of the same person in the same
-    scope overlaps another, but one may begin when the last ended: after a loss of the index.
+    For who vanished `leave_time` is when they were last heard of. One may begin when the person's last ended,
+    or a little before: after a loss of the index, in which they were here all the time.
     """
 
     scope: ScopeId
@@ -54,4 +54,36 @@ class Intervals(Protocol):
 
         A scope in which nobody ever did is left out; so is what staff did.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryFilter:
+    """Which stays to list: those that lasted until after `start` and began before `end`.
+
+    None and "" are for any. With `visible_to` a user's own, and those in the organization itself.
+    """
+
+    scope: ScopeId | None = None
+    user_id: str = ""
+    start: datetime | None = None
+    end: datetime | None = None
+    visible_to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPlace:
+    """Where a stay is in a history."""
+
+    enter_time: datetime
+    interval_id: int
+
+
+class History(Protocol):
+    """The stays of an organization as pages."""
+
+    async def history(
+        self, organization_id: str, wanted: HistoryFilter, /, *, after: HistoryPlace | None, limit: int
+    ) -> Sequence[tuple[HistoryPlace, Stay]]:
+        """Return stays behind a place, last come first; raises UNAVAILABLE."""
         ...

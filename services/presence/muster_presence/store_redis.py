@@ -1,7 +1,7 @@
 """Presence in Redis: each scope is changed by scripts alone, which also write and publish its events."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from muster_kit.clock import Clock
 from muster_kit.redis_scripts import Argument, answer, has_failed, require, run, run_all
@@ -10,11 +10,9 @@ from redis.asyncio.client import Pipeline
 
 from muster_presence.model import Cause, Outcome, Role, ScopeId, State, Step, Timing, Verb
 from muster_presence.scope_keys import KEEP_MS, SCHEMA, ScopeCommands, places_key, scope_script
-from muster_presence.store import Interval, PeoplePage, Taken, Tallies, Tally
+from muster_presence.store import Interval, NoteActivity, NoteIntervals, PeoplePage, Taken, Tallies, Tally
 
-NoteIntervals: TypeAlias = Callable[[ScopeId, Sequence[Interval]], None]
-
-_SCOPES: Final = f"muster:{SCHEMA}:scopes"
+SCOPES: Final = f"muster:{SCHEMA}:scopes"
 """Scopes by when something in them runs out at the latest: what a sweep goes by."""
 
 _MOST_PLACES: Final = 64
@@ -22,6 +20,9 @@ _GOES: Final = frozenset(
     {(Verb.LEAVE, Outcome.TAKEN), (Verb.LEAVE, Outcome.ABSENT), (Verb.TOUCH, Outcome.ABSENT)}
 )
 """After these a device is not there any more."""
+
+_ACTS: Final = frozenset({Verb.BEAT, Verb.TOUCH, Verb.HOLD})
+"""These say that the person does something, unless they are away."""
 
 _CLAIM_MS: Final = 5_000
 """Whoever begins to sweep a scope and crashes leaves it to others after so long."""
@@ -39,11 +40,18 @@ class RedisPresence:
     """The PresenceIndex. What happens in a scope is told by the channels of its two rooms."""
 
     def __init__(
-        self, redis: Redis, clock: Clock, timing: Timing, *, note: NoteIntervals | None = None
+        self,
+        redis: Redis,
+        clock: Clock,
+        timing: Timing,
+        *,
+        note: NoteIntervals | None = None,
+        note_activity: NoteActivity | None = None,
     ) -> None:
-        """`note` is told who came and went, by whichever process noticed."""
+        """`note` is told who came and went, by whichever process noticed; `note_activity` who acts."""
         self._redis = redis
         self._note = note
+        self._note_activity = note_activity
         self._timing = timing
         self._commands = ScopeCommands(clock, timing)
         names = ("change", "sweep", "people", "named", "counts")
@@ -70,7 +78,7 @@ class RedisPresence:
 
         def register(pipeline: Pipeline) -> None:
             # After the steps, so that a sweep in between does not take the scope off for good.
-            pipeline.zadd(_SCOPES, due_ms, lt=True)
+            pipeline.zadd(SCOPES, due_ms, lt=True)
             for scope, each in steps.items():
                 for step in each:
                     _remember(pipeline, scope, step, now_ms)
@@ -83,6 +91,7 @@ class RedisPresence:
             before = taken[scope]
             outcomes = [*before.outcomes, *map(Outcome, results[::2])]
             taken[scope] = Taken(outcomes, [*before.enter_ms, *results[1::2]], presence)
+        self._tell_activities(steps, taken, now_ms)
         await self._forget_places(steps, taken)
         return taken
 
@@ -94,19 +103,19 @@ class RedisPresence:
         """Let go of what has run out, wherever that is; False when there may be more."""
         now_ms = self._commands.now_ms()
         found: list[bytes] = await answer(
-            self._redis.zrangebyscore(_SCOPES, "-inf", now_ms, start=0, num=most_scopes)
+            self._redis.zrangebyscore(SCOPES, "-inf", now_ms, start=0, num=most_scopes)
         )
         if not found:
             return True
-        await answer(self._redis.zadd(_SCOPES, dict.fromkeys(found, now_ms + _CLAIM_MS), xx=True))
+        await answer(self._redis.zadd(SCOPES, dict.fromkeys(found, now_ms + _CLAIM_MS), xx=True))
         scopes = [ScopeId.of_key(key.decode()) for key in found]
         due = await self._sweep_all(scopes, now_ms)
         if empty := [scope for scope in scopes if not due[scope]]:
-            await answer(self._redis.zrem(_SCOPES, *(scope.key for scope in empty)))
+            await answer(self._redis.zrem(SCOPES, *(scope.key for scope in empty)))
             # Whoever came before it was removed is found now; who comes later registers after us.
             due |= await self._sweep_all(empty, now_ms)
         if again := {scope.key: at for scope, at in due.items() if at}:
-            await answer(self._redis.zadd(_SCOPES, again, lt=True))
+            await answer(self._redis.zadd(SCOPES, again, lt=True))
         return len(found) < most_scopes and all(not at or at > now_ms for at in due.values())
 
     async def people(
@@ -202,9 +211,20 @@ class RedisPresence:
             case Verb.LEAVE:
                 return timing.memory_ms
 
+    def _tell_activities(
+        self, steps: Mapping[ScopeId, Sequence[Step]], taken: Mapping[ScopeId, Taken], now_ms: int
+    ) -> None:
+        if self._note_activity is None:
+            return
+        for scope, each in steps.items():
+            results = taken[scope]
+            for step, outcome, enter_ms in zip(each, results.outcomes, results.enter_ms, strict=True):
+                if outcome is Outcome.TAKEN and step.verb in _ACTS and not step.is_away:
+                    self._note_activity(scope, step.user_id, enter_ms, now_ms)
+
     def _tell(self, scope: ScopeId, facts: Sequence[Sequence[Any]]) -> None:
         if self._note is not None and facts:
-            self._note(scope, [_interval(fact) for fact in facts])
+            self._note(scope, [interval_of(fact) for fact in facts])
 
 
 def _arguments(steps: Sequence[Step]) -> list[Argument]:
@@ -238,16 +258,18 @@ def _remember(pipeline: Pipeline, scope: ScopeId, step: Step, now_ms: int) -> No
         pipeline.pexpire(key, KEEP_MS)
 
 
-def _interval(fact: Sequence[Any]) -> Interval:
-    user_id, name, role, enter_ms, leave_ms, cause, last_activity_ms = fact
+def interval_of(fact: Sequence[Any]) -> Interval:
+    user_id, name, role, seat, enter_ms, leave_ms, cause, last_activity_ms, order = fact
     return Interval(
-        user_id.decode(),
-        name.decode(),
-        Role(role),
-        enter_ms,
-        last_activity_ms,
-        leave_ms or None,
-        Cause(cause) if cause else None,
+        user_id=user_id.decode(),
+        display_name=name.decode(),
+        role=Role(role),
+        participant_id=seat.decode(),
+        enter_ms=enter_ms,
+        last_activity_ms=last_activity_ms,
+        order=order,
+        leave_ms=leave_ms or None,
+        cause=Cause(cause) if cause else None,
     )
 
 

@@ -137,6 +137,12 @@ local function hides(for_staff)
     return nil
 end
 
+-- For the ledger; by the version it tells what of two facts is the newer one.
+local function note(user_id, person, left, cause)
+    local who = person.who
+    table.insert(facts, {user_id, who.n, who.r, who.s, person.came, left, cause, person.act, version})
+end
+
 -- Friends see who is in the organization with whatever they do there, and what they do in a room if it is
 -- for friends.
 local function for_friends(device) return device and (is_home or device.fr) end
@@ -173,7 +179,7 @@ local function tell(user_id, person, cause, enter)
         person.no, person.came = last_no, math.min(enter > 0 and enter or now, now)
         redis.call('ZADD', order, last_no, user_id)
         emit(10, message(1, presence(user_id, person, activity)), hides(for_staff))
-        table.insert(facts, {user_id, person.who.n, person.who.r, person.came, 0, 0, person.act})
+        note(user_id, person, 0, 0)
     elseif is_here then
         local bytes = message(1, presence(user_id, person, activity))
         if for_staff == person.hid then
@@ -187,8 +193,7 @@ local function tell(user_id, person, cause, enter)
     else
         redis.call('ZREM', order, user_id)
         emit(12, text(1, user_id) .. number(2, cause), hides(person.hid))
-        local left = cause == VANISHED and person.seen or now
-        table.insert(facts, {user_id, person.who.n, person.who.r, person.came, left, cause, person.act})
+        note(user_id, person, cause == VANISHED and person.seen or now, cause)
     end
     person.shown, person.hid = shown, for_staff
 end

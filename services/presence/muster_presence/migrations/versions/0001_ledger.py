@@ -35,7 +35,8 @@ _TABLES = {
             PRIMARY KEY (organization_id, scope_kind, scope_id, user_id, enter_time)
         ) WITH (fillfactor = 50)
     """,
-    # Scopes that may have open intervals, and when each was last held against the index.
+    # Scopes that may have open intervals, and when each was last held against the index. It need not be
+    # done again while the index is at `check_order` and nothing was told since.
     "ledger_scope": """
         CREATE TABLE presence.ledger_scope (
             organization_id text NOT NULL,
@@ -44,6 +45,7 @@ _TABLES = {
             touch_time timestamptz NOT NULL,
             claim_time timestamptz NOT NULL,
             check_time timestamptz,
+            check_order bigint,
             PRIMARY KEY (organization_id, scope_kind, scope_id)
         ) WITH (fillfactor = 50)
     """,

@@ -1,0 +1,157 @@
+"""Writes down who came, went and did something, a second's worth at a time."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+import structlog
+from muster_kit.db.faults import UnstorableError
+from muster_kit.errors import MusterError
+
+from muster_presence.model import ScopeId
+from muster_presence.store import Interval
+from muster_presence.store_ledger import Deed, Fact, LedgerStore
+
+_PAUSE_SECONDS: Final = 1.0
+_PEOPLE_A_BATCH: Final = 2000
+_MOST_KEPT: Final = 50_000
+_CLOSE_SECONDS: Final = 5.0
+
+_Person: TypeAlias = tuple[ScopeId, str]
+"""Someone in a scope."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Ledger:
+    """What is to be written into the ledger, and the one task that does.
+
+    While PostgreSQL is away, facts are kept: all intervals of everybody, as long as there is room, then the
+    latest of each. What there is no room for is counted and logged; who is here by then is found in the
+    index later on, and when those left who are not, nearly.
+    """
+
+    def __init__(
+        self, store: LedgerStore, *, most_kept: int = _MOST_KEPT, pause_seconds: float = _PAUSE_SECONDS
+    ) -> None:
+        """At most `most_kept` intervals wait, and as many deeds; a batch leaves every `pause_seconds`."""
+        self._store = store
+        self._most_kept = most_kept
+        self._pause_seconds = pause_seconds
+        self._facts: defaultdict[_Person, dict[int, Interval]] = defaultdict(dict)
+        self._fact_count = 0
+        self._deeds: dict[_Person, Deed] = {}
+        self._has_come = asyncio.Event()
+        self._is_away = False
+        self.dropped = 0
+        """How many facts and deeds there was no room for, since the start."""
+
+    def note(self, scope: ScopeId, intervals: Sequence[Interval]) -> None:
+        """Have facts written; of several about one interval the newest."""
+        for interval in intervals:
+            self._keep((scope, interval.user_id), interval)
+        self._has_come.set()
+
+    def note_activity(self, scope: ScopeId, user_id: str, enter_ms: int, act_ms: int) -> None:
+        """Have it written that someone, who is here since `enter_ms`, did something at `act_ms`."""
+        person = (scope, user_id)
+        if person not in self._deeds and len(self._deeds) >= self._most_kept:
+            self._drop()
+            return
+        self._deeds[person] = Deed(scope, user_id, enter_ms, act_ms)
+        self._has_come.set()
+
+    async def keep_writing(self) -> None:
+        """Write until cancelled; what was not written by then is left to `close`."""
+        while True:
+            await self._has_come.wait()
+            is_all = await self._write_some()
+            # Whoever comes meanwhile is in the next batch; one that leaves at once would be of one.
+            await asyncio.sleep(self._pause_seconds if is_all or self._is_away else 0)
+
+    async def close(self) -> None:
+        """Write what is left, if PostgreSQL takes it soon; the index knows of most of it otherwise."""
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                while not await self._write_some() and not self._is_away:
+                    pass
+        except TimeoutError:
+            pass
+        if self._fact_count:
+            _log.warning("facts_not_written", facts=self._fact_count)
+
+    async def _write_some(self) -> bool:
+        """Write a batch; returns whether nothing is left."""
+        people = list(self._facts)[:_PEOPLE_A_BATCH]
+        taken = {person: self._facts.pop(person) for person in people}
+        facts = [Fact(scope, each) for (scope, _), stays in taken.items() for each in stays.values()]
+        self._fact_count -= len(facts)
+        deeds = [self._deeds.pop(person) for person in list(self._deeds)[:_PEOPLE_A_BATCH]]
+        is_written = False
+        try:
+            await self._write(facts, deeds)
+            is_written = True
+        except MusterError as error:
+            if not self._is_away:
+                _log.warning("ledger_not_written", error=str(error))
+        except Exception:  # noqa: BLE001 - whatever ails it, what comes later is to be written
+            _log.exception("ledger_not_written")
+        finally:
+            # Also for a cancelled one: facts may be written twice.
+            if not is_written:
+                self._take_back(facts, deeds)
+        self._is_away = not is_written
+        if not self._facts and not self._deeds:
+            self._has_come.clear()
+            return True
+        return False
+
+    async def _write(self, facts: Sequence[Fact], deeds: Sequence[Deed]) -> None:
+        """Write all, but those that PostgreSQL cannot hold: these are looked for and left out."""
+        if not facts and not deeds:
+            return
+        try:
+            await self._store.write(facts, deeds)
+        except UnstorableError as error:
+            if len(facts) + len(deeds) == 1:
+                _log.error("fact_refused", error=str(error))
+                return
+            halves = len(facts) // 2, len(deeds) // 2
+            if len(facts) == 1:
+                halves = 1, 0
+            await self._write(facts[: halves[0]], deeds[: halves[1]])
+            await self._write(facts[halves[0] :], deeds[halves[1] :])
+
+    def _take_back(self, facts: Sequence[Fact], deeds: Sequence[Deed]) -> None:
+        for fact in facts:
+            self._keep((fact.scope, fact.interval.user_id), fact.interval)
+        for deed in deeds:
+            person = (deed.scope, deed.user_id)
+            if person in self._deeds or len(self._deeds) < self._most_kept:
+                self._deeds.setdefault(person, deed)
+            else:
+                self._drop()
+
+    def _keep(self, person: _Person, interval: Interval) -> None:
+        has_room = self._fact_count < self._most_kept
+        if not has_room and person not in self._facts:
+            self._drop()
+            return
+        stays = self._facts[person]
+        known = stays.get(interval.enter_ms)
+        if known is None:
+            self._fact_count += 1
+        if known is None or known.order < interval.order:
+            stays[interval.enter_ms] = interval
+        if self._fact_count > self._most_kept:
+            # The latest of each is what cannot be done without.
+            del stays[min(stays)]
+            self._fact_count -= 1
+            self._drop()
+
+    def _drop(self) -> None:
+        self.dropped += 1
+        if self.dropped.bit_count() == 1:
+            # The first, and then ever fewer of many.
+            _log.error("facts_dropped", facts=self.dropped)
