@@ -35,6 +35,7 @@ from muster_session.convert import message_bytes, session_message
 from muster_session.convert_blocks import block_message
 from muster_session.convert_events import encode_event
 from muster_session.join_keys import JoinKeys
+from muster_session.notice_client import NoticeClient
 from muster_session.parts import Parts
 from muster_session.policy import POLICY
 from muster_session.scoring_client import ScoringClient
@@ -48,11 +49,13 @@ from muster_session.store_postgres_class_directory import PostgresClassDirectory
 from muster_session.store_postgres_classes import PostgresClasses
 from muster_session.store_postgres_directory import PostgresDirectory
 from muster_session.store_postgres_guesses import PostgresGuesses, sweep_guesses
+from muster_session.store_postgres_recipients import PostgresRecipients
 from muster_session.tables import ROOMS, SCHEMA
 from muster_session.tickets import Tickets
 from muster_session.timers import Timers
 from muster_session.usecases_finish import Encode
 from muster_session.usecases_join import CodeDesk
+from muster_session.usecases_notices import Notices
 from muster_session.usecases_removal import Removals
 from muster_session.usecases_transitions import Transitions
 from muster_session.watchers import REMOVED, Watchers
@@ -119,7 +122,14 @@ class SessionApp:
             clock=self._clock,
             settings=service_settings,
         )
-        self._timers = Timers(parts, scoring)
+        notices = Notices(
+            self._commands,
+            directory,
+            PostgresRecipients(stores.database),
+            NoticeClient(stores.presence, stores.tokens),
+            self._clock,
+        )
+        self._timers = Timers(parts, scoring, notices)
         classes = ClassServicer(
             ClassRequests(Requests(stores.database, ROOMS.request), PostgresClasses),
             PostgresClassDirectory(stores.database),
@@ -190,10 +200,14 @@ class _Stores:
         self.scoring = open_channel(
             settings.scoring_address, tokens=self.tokens, ca_file=settings.tls_ca_file
         )
+        self.presence = open_channel(
+            settings.presence_address, tokens=self.tokens, ca_file=settings.tls_ca_file
+        )
 
     async def close(self) -> None:
         """Close all."""
         await self.scoring.close(None)
+        await self.presence.close(None)
         await self.redis.aclose()
         await self.writer_database.close()
         await self.database.close()

@@ -1,39 +1,22 @@
 """The scoring service as the session calls it: over its contract, with a service's token."""
 
-from collections.abc import Awaitable, Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Final, TypeVar
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final
 
 import grpc
 from muster.scoring.v1 import answer_pb2, round_pb2, rules_pb2
 from muster.scoring.v1 import round_service_pb2 as pb
 from muster.scoring.v1.round_service_pb2_grpc import RoundServiceStub
-from muster_kit.errors import MusterError, Reason
-from muster_kit.rpc.status import received
+from muster_kit.errors import Reason
 from muster_kit.rpc.tokens import ServiceTokens
 
 from muster_session.model import Participant
+from muster_session.service_calls import asked
 from muster_session.store_scoring import RefusedError, RoundOpening, RoundWindow
 
-T = TypeVar("T")
-
-# After these nothing was done, and asking again gives the same answer.
-_DEFINITE: Final = frozenset(
-    {
-        grpc.StatusCode.INVALID_ARGUMENT,
-        grpc.StatusCode.NOT_FOUND,
-        grpc.StatusCode.ALREADY_EXISTS,
-        grpc.StatusCode.FAILED_PRECONDITION,
-        grpc.StatusCode.OUT_OF_RANGE,
-        grpc.StatusCode.PERMISSION_DENIED,
-        grpc.StatusCode.UNAUTHENTICATED,
-        grpc.StatusCode.UNIMPLEMENTED,
-    }
-)
-# These are about what services think of each other, and not for the ears of who called us.
-_OURS: Final = frozenset({Reason.TOKEN_INVALID, Reason.PERMISSION_DENIED, Reason.UNIMPLEMENTED})
-
-_RETRY_AFTER: Final = timedelta(seconds=1)
+_asked: Final = partial(asked, service="scoring")
 _USUAL_RULES: Final = rules_pb2.ScoringRules(base_points=1000)
 
 
@@ -118,23 +101,6 @@ class ScoringClient:
 
     def _metadata(self, organization_id: str) -> tuple[tuple[str, str], ...]:
         return self._tokens.metadata(organization_id) if self._tokens else ()
-
-
-async def _asked(call: Awaitable[T]) -> T:
-    try:
-        return await call
-    except grpc.aio.AioRpcError as error:
-        raise _fault(error) from error
-
-
-def _fault(error: grpc.aio.AioRpcError) -> MusterError:
-    detail = f"scoring: {error.code().name} {error.details()}"
-    if error.code() not in _DEFINITE:
-        return MusterError(Reason.UNAVAILABLE, retry_after=_RETRY_AFTER, detail=detail)
-    told = received(error)
-    if told is None or told.reason in _OURS:
-        return RefusedError(Reason.INTERNAL, detail=detail)
-    return RefusedError(told.reason, detail=f"{detail} {told.reason}")
 
 
 def _close_time(told: round_pb2.Round) -> datetime | None:

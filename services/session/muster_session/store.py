@@ -176,7 +176,7 @@ class Room(Protocol):
         """Append to the session's log."""
         ...
 
-    async def set_deadline(self, key: str, fire_time: datetime) -> None:
+    async def set_deadline(self, key: str, fire_time: datetime, payload: bytes = b"") -> None:
         """Let something happen at a time; replaces the session's deadline of that key."""
         ...
 

@@ -35,9 +35,9 @@ class PostgresRoom:
         """Append to the session's log."""
         self._transaction.append(event)
 
-    async def set_deadline(self, key: str, fire_time: datetime) -> None:
+    async def set_deadline(self, key: str, fire_time: datetime, payload: bytes = b"") -> None:
         """Let something happen at a time."""
-        await self._transaction.set_deadline(key, fire_time)
+        await self._transaction.set_deadline(key, fire_time, payload)
 
     async def cancel_deadline(self, key: str) -> None:
         """Let it not happen."""

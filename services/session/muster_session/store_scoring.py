@@ -11,7 +11,7 @@ from muster_session.model import Participant
 
 
 class RefusedError(MusterError):
-    """Scoring definitely did not do it, and asking again will not help."""
+    """The service that was asked definitely did not do it, and asking again will not help."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,10 @@ import structlog
 from muster_kit.db import Deadline
 
 from muster_session.model import RELEASE_DEADLINE, REMOVAL_DEADLINE
+from muster_session.model_notices import NOTICE_DEADLINE
 from muster_session.parts import Parts
 from muster_session.store_scoring import RefusedError, Scoring
+from muster_session.usecases_notices import Notices
 from muster_session.usecases_participants import SEAT_DEADLINE
 from muster_session.usecases_rounds import CLOSE_DEADLINE, FINISH_DEADLINE
 from muster_session.usecases_status import LOBBY_DEADLINE, open_lobby_on_time
@@ -18,8 +20,9 @@ _log = structlog.get_logger(__name__)
 class Timers:
     """Fires the deadlines of sessions."""
 
-    def __init__(self, parts: Parts, scoring: Scoring) -> None:
+    def __init__(self, parts: Parts, scoring: Scoring, notices: Notices) -> None:
         self._parts = parts
+        self._notices = notices
         self._scoring = scoring
 
     async def fire(self, deadline: Deadline) -> None:
@@ -32,6 +35,8 @@ class Timers:
             await self._parts.transitions.finish_on_time(deadline)
         elif deadline.key.startswith(SEAT_DEADLINE):
             await self._tell_of_seat(deadline)
+        elif deadline.key == NOTICE_DEADLINE:
+            await self._notices.tell(deadline)
         elif deadline.key.startswith(REMOVAL_DEADLINE):
             await self._parts.removals.forget(deadline)
         elif deadline.key.startswith(RELEASE_DEADLINE):

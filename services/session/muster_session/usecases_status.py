@@ -14,6 +14,7 @@ from muster_session.model import Session, Status, StatusChange, Verb
 from muster_session.model_blocks import Block
 from muster_session.store import Room
 from muster_session.usecases_access import session_of_staff
+from muster_session.usecases_notices import plan_notice
 
 LOBBY_DEADLINE = "lobby"
 
@@ -87,6 +88,7 @@ async def record_move(
     )
     await room.sessions.add_change(change)
     room.append(StatusChanged(change, moved, clocks))
+    await plan_notice(room, moved, verb, session.status)
     return moved
 
 
