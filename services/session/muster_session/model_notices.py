@@ -39,7 +39,7 @@ _STAGES: Final[Mapping[Verb, Stage]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """What there is to tell since `time`; users are told in order of their ids, and those up to `after` know."""
+    """What there is to tell since `time`; users are told in order of their ids, those up to `after` know."""
 
     stage: Stage
     time: datetime
