@@ -28,14 +28,16 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from muster_presence import convert, convert_inbox
+from muster_presence.attendance import Attendance, Foundations
 from muster_presence.inbox_log import InboxLog, PostgresInboxReader
 from muster_presence.inbox_requests import InboxRequests
 from muster_presence.inbox_sweeper import keep_inboxes_swept
 from muster_presence.policy import POLICY
 from muster_presence.scope_keys import SCHEMA
 from muster_presence.scope_log import RedisScopeLog
-from muster_presence.servicer import AttendanceServicer, FriendServicer, PresenceServicer
+from muster_presence.servicer import FriendServicer, PresenceServicer
 from muster_presence.settings import PresenceServiceSettings
+from muster_presence.store_intervals_postgres import PostgresIntervals
 from muster_presence.store_postgres_inbox import PostgresInboxes
 from muster_presence.store_redis import RedisPresence
 from muster_presence.sweeper import keep_sweeping
@@ -105,6 +107,18 @@ class PresenceApp:
         self._hub = Hub(self._redis, log, schema=SCHEMA, clock=self._clock, tuning=tuning)
         shapes = Shapes(convert.snapshot, convert.view)
         self._watches = ScopeWatches(self._hub, self._index, log, doors, shapes, self._clock)
+        self._attendance = Attendance(
+            settings,
+            service_settings,
+            Foundations(
+                database=self._database,
+                writer_database=self._writer_database,
+                redis=self._redis,
+                index=self._index,
+                intervals=PostgresIntervals(self._database),
+                clock=self._clock,
+            ),
+        )
         servicer = PresenceServicer(
             beats=beats,
             connections=self._connections,
@@ -114,13 +128,14 @@ class PresenceApp:
             notifications=Notifications(inboxes),
             reads=Reads(self._index, doors),
             watches=self._watches,
+            reports=self._attendance.reports,
             settings=service_settings,
             clock=self._clock,
         )
         self.services: Sequence[Service] = (
             _service(presence_service_pb2.DESCRIPTOR, "PresenceService", servicer),
             _service(friend_service_pb2.DESCRIPTOR, "FriendService", FriendServicer()),
-            _service(attendance_service_pb2.DESCRIPTOR, "AttendanceService", AttendanceServicer()),
+            _service(attendance_service_pb2.DESCRIPTOR, "AttendanceService", self._attendance.servicer),
         )
         self.policy: Policy = POLICY
         self._exits = AsyncExitStack()
@@ -141,6 +156,7 @@ class PresenceApp:
         await self._exits.enter_async_context(self._hub)
         await self._exits.enter_async_context(self._people)
         self._exits.push_async_callback(self._publications.close)
+        self._attendance.start(self._exits, self._background)
         self._exits.push_async_callback(self._background.close)
         # The first to end: what it has is answered with everything else still there.
         self._exits.push_async_callback(self._queue.close)
@@ -159,7 +175,7 @@ class PresenceApp:
         """Send the watchers elsewhere; beats are taken as long as they come."""
         self._is_serving = False
         self._connections.drain()
-        await asyncio.gather(self._hub.drain(), self._people.drain())
+        await asyncio.gather(self._hub.drain(), self._people.drain(), self._attendance.drain())
 
     async def close(self) -> None:
         """Finish what was begun and close the connections."""

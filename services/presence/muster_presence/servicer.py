@@ -10,11 +10,14 @@ from muster_kit.clock import Clock
 from muster_kit.errors import Reason
 from muster_kit.paging import LARGEST_BIGINT, Pages
 from muster_kit.rpc.call import Call
+from muster_kit.timestamps import time_of
 
 from muster_presence import convert, convert_inbox
+from muster_presence.convert_attendance import attended_of
 from muster_presence.model import ScopeKind
 from muster_presence.settings import PresenceServiceSettings
 from muster_presence.usecases_access import Place
+from muster_presence.usecases_attendance_reports import ScopeReports, reported_scope
 from muster_presence.usecases_beats import Beats, Said
 from muster_presence.usecases_connect import Connections
 from muster_presence.usecases_inbox import LEASE, LEASE_VIEW, InboxStreams, InboxViewer, Notifications
@@ -31,6 +34,7 @@ class PresenceServicer:
         beats: Beats,
         reads: Reads,
         watches: ScopeWatches,
+        reports: ScopeReports,
         connections: Connections,
         inboxes: InboxStreams,
         notifications: Notifications,
@@ -40,6 +44,7 @@ class PresenceServicer:
         self._beats = beats
         self._reads = reads
         self._watches = watches
+        self._reports = reports
         self._connections = connections
         self._inboxes = inboxes
         self._notifications = notifications
@@ -171,6 +176,17 @@ class PresenceServicer:
             encode=lambda count: pb.NotifyResponse(inbox_count=count),
         )
 
+    async def ReportScope(self, request: pb.ReportScopeRequest, call: Call) -> bytes:
+        """Take in where a session or workout stands."""
+        scope = reported_scope(call.caller, request.organization_id, convert.place(request.scope))
+        return await self._reports.report(
+            call.caller,
+            attended_of(request, scope),
+            change_time=time_of(request.change_time, "change_time"),
+            request=request,
+            response=pb.ReportScopeResponse(),
+        )
+
     async def Probe(self, request: pb.ProbeRequest, call: Call) -> pb.ProbeResponse:
         """Echo the client's clock and payload beside our own clock."""
         taken = timedelta(seconds=time.monotonic() - call.start_time)
@@ -183,10 +199,6 @@ class PresenceServicer:
 
 class FriendServicer:
     """Serves `muster.presence.v1.FriendService`, of which nothing is built."""
-
-
-class AttendanceServicer:
-    """Serves `muster.presence.v1.AttendanceService`, of which nothing is built."""
 
 
 def _wanted(request: pb.ListActiveRequest | pb.CountActiveRequest) -> Wanted:

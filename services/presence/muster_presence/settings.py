@@ -41,6 +41,17 @@ class PresenceServiceSettings(BaseSettings):
         "the newest 512 within that time.",
     )
 
+    attendance_interval: timedelta = Field(
+        timedelta(seconds=5),
+        ge=timedelta(milliseconds=100),
+        description="How often the attendance of a session that runs is looked at for changes to be kept.",
+    )
+    attendance_settling: timedelta = Field(
+        timedelta(seconds=15),
+        ge=timedelta(0),
+        description="How long after the end of a session its attendance is settled: the ledger may be so late.",
+    )
+
     @property
     def timing(self) -> Timing:
         """Return how long devices are taken to be here."""

@@ -1,0 +1,95 @@
+"""Composition of attendance: what it needs of the service, and what it adds to it."""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from muster_kit.clock import Clock
+from muster_kit.db import Commands, Database, Deadline, Deadlines
+from muster_kit.rpc.channel import open_channel
+from muster_kit.rpc.tokens import ServiceTokens
+from muster_kit.settings import Settings
+from muster_kit.streams import RedisPublisher
+from muster_kit.streams.background import Background
+from redis.asyncio import Redis
+
+from muster_presence.convert_attendance import encode_event
+from muster_presence.model_attendance import AttendanceRule
+from muster_presence.rosters import SessionRosters
+from muster_presence.servicer_attendance import AttendanceParts, AttendanceServicer
+from muster_presence.settings import PresenceServiceSettings
+from muster_presence.store import PresenceIndex
+from muster_presence.store_attendance import AttendanceRoom
+from muster_presence.store_intervals import Intervals
+from muster_presence.store_postgres_attendance import PostgresAttendanceRoom
+from muster_presence.store_postgres_attendance_directory import PostgresAttendanceDirectory
+from muster_presence.tables import ROOMS, SCHEMA
+from muster_presence.timers import Timers
+from muster_presence.usecases_attendance import Custom
+from muster_presence.usecases_attendance_reads import Observations, Sheets
+from muster_presence.usecases_attendance_reports import AttendanceTimers, ScopeReports
+from muster_presence.usecases_channels import ScopeDevices
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foundations:
+    """What the service has for all of its parts."""
+
+    database: Database
+    writer_database: Database
+    redis: Redis
+    index: PresenceIndex
+    intervals: Intervals
+    clock: Clock
+
+
+class Attendance:
+    """The attendance part of the service; `reports` and `servicer` take its calls."""
+
+    def __init__(
+        self, settings: Settings, service_settings: PresenceServiceSettings, under: Foundations
+    ) -> None:
+        secret = settings.service_token_secret
+        tokens = ServiceTokens(secret.get_secret_value(), service="presence") if secret else None
+        self._session = open_channel(settings.session_address, tokens=tokens, ca_file=settings.tls_ca_file)
+        custom = Custom(
+            rule=AttendanceRule(),
+            look_every=service_settings.attendance_interval,
+            settle_after=service_settings.attendance_settling,
+        )
+        self._deadlines = Deadlines(under.writer_database, ROOMS, fire=self._fire, clock=under.clock)
+        self._commands: Commands[AttendanceRoom] = Commands(
+            under.database,
+            ROOMS,
+            bind=PostgresAttendanceRoom,
+            encode_event=encode_event,
+            publisher=RedisPublisher(under.redis, schema=SCHEMA),
+            wake=self._deadlines.wake,
+        )
+        devices = ScopeDevices(under.index, under.intervals)
+        observations = Observations(under.intervals, devices)
+        directory = PostgresAttendanceDirectory(under.database)
+        self._timers = Timers(AttendanceTimers(self._commands, observations, custom))
+        self.reports = ScopeReports(self._commands, SessionRosters(self._session, tokens), custom)
+        self.servicer = AttendanceServicer(
+            AttendanceParts(
+                commands=self._commands,
+                directory=directory,
+                sheets=Sheets(directory, observations, custom.rule, under.clock),
+                observations=observations,
+                devices=devices,
+                custom=custom,
+            )
+        )
+
+    def start(self, exits: AsyncExitStack, background: Background) -> None:
+        """Begin to fire deadlines; `exits` ends what `background` runs after what is pushed later."""
+        exits.push_async_callback(self._session.close, None)
+        exits.push_async_callback(self._commands.close)
+        background.spawn(self._deadlines.run(), name="fire_deadlines")
+
+    async def drain(self) -> None:
+        """Leave the deadlines to other workers."""
+        await self._deadlines.drain()
+
+    async def _fire(self, deadline: Deadline) -> None:
+        await self._timers.fire(deadline)
