@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import pytest
+from muster.presence.v1.friend_service_pb2_grpc import FriendServiceStub
 from muster.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
 from muster.scoring.v1.board_service_pb2_grpc import BoardServiceStub
 from muster.scoring.v1.round_service_pb2_grpc import RoundServiceStub
@@ -55,6 +56,7 @@ class House:
     rounds: Any
     boards: Any
     presence: Any
+    friends: Any
     apps: dict[str, ServiceApp]
 
     def user(
@@ -161,6 +163,7 @@ async def house_over(
                 rounds=RoundServiceStub(channel),
                 boards=BoardServiceStub(channel),
                 presence=PresenceServiceStub(channel),
+                friends=FriendServiceStub(channel),
                 apps=apps,
             )
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -29,13 +30,14 @@ from redis.backoff import NoBackoff
 
 from muster_presence import convert, convert_inbox
 from muster_presence.attendance import Attendance, Foundations
+from muster_presence.friend_parts import CONNECTED, FriendParts
 from muster_presence.inbox_log import InboxLog, PostgresInboxReader
 from muster_presence.inbox_requests import InboxRequests
 from muster_presence.inbox_sweeper import keep_inboxes_swept
 from muster_presence.policy import POLICY
 from muster_presence.scope_keys import SCHEMA
 from muster_presence.scope_log import RedisScopeLog
-from muster_presence.servicer import FriendServicer, PresenceServicer
+from muster_presence.servicer import PresenceServicer
 from muster_presence.settings import PresenceServiceSettings
 from muster_presence.store_intervals_postgres import PostgresIntervals
 from muster_presence.store_postgres_inbox import PostgresInboxes
@@ -119,6 +121,16 @@ class PresenceApp:
                 clock=self._clock,
             ),
         )
+        self._friends = FriendParts(
+            service_settings,
+            database=self._database,
+            writer_database=self._writer_database,
+            hub=self._people,
+            redis=self._redis,
+            index_redis=self._index_redis,
+            publications=self._publications,
+            clock=self._clock,
+        )
         servicer = PresenceServicer(
             beats=beats,
             connections=self._connections,
@@ -126,6 +138,7 @@ class PresenceApp:
                 self._people, PostgresInboxReader(self._database), convert_inbox.snapshot, self._clock
             ),
             notifications=Notifications(inboxes),
+            friends=partial(self._friends.sights.showing, shape=CONNECTED),
             reads=Reads(self._index, doors),
             watches=self._watches,
             reports=self._attendance.reports,
@@ -134,7 +147,7 @@ class PresenceApp:
         )
         self.services: Sequence[Service] = (
             _service(presence_service_pb2.DESCRIPTOR, "PresenceService", servicer),
-            _service(friend_service_pb2.DESCRIPTOR, "FriendService", FriendServicer()),
+            _service(friend_service_pb2.DESCRIPTOR, "FriendService", self._friends.servicer),
             _service(attendance_service_pb2.DESCRIPTOR, "AttendanceService", self._attendance.servicer),
         )
         self.policy: Policy = POLICY
@@ -157,6 +170,7 @@ class PresenceApp:
         await self._exits.enter_async_context(self._people)
         self._exits.push_async_callback(self._publications.close)
         self._attendance.start(self._exits, self._background)
+        self._exits.push_async_callback(self._friends.sights.close)
         self._exits.push_async_callback(self._background.close)
         # The first to end: what it has is answered with everything else still there.
         self._exits.push_async_callback(self._queue.close)
@@ -169,6 +183,7 @@ class PresenceApp:
         self._background.spawn(
             keep_inboxes_swept(self._writer_database, self._inbox_kept), name="sweep_inboxes"
         )
+        self._friends.start(self._background)
         self._is_serving = True
 
     async def drain(self) -> None:

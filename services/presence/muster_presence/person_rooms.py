@@ -12,6 +12,8 @@ from sqlalchemy import text
 EncodeEvent: TypeAlias = Callable[[int, datetime], bytes]
 """Serializes an event, given its seq and its time."""
 
+_FRIENDS: Final = "friends/"
+
 KEPT_EVENTS: Final = 512
 """So many events can be read again, and up to twice as many; whoever is further behind begins anew."""
 
@@ -48,7 +50,15 @@ DELETE FROM presence.room_event WHERE room_id = :room_id AND seq < :first_seq
 
 def friends_room(organization_id: str, user_id: str) -> str:
     """Return the room of what a person is told about friends; user ids are of one organization."""
-    return f"friends/{len(organization_id)}:{organization_id}:{user_id}"
+    return f"{_FRIENDS}{len(organization_id)}:{organization_id}:{user_id}"
+
+
+def friends_person(room_id: str) -> tuple[str, str] | None:
+    """Return the organization and the person of such a room; None for another room."""
+    if not room_id.startswith(_FRIENDS):
+        return None
+    size, rest = room_id.removeprefix(_FRIENDS).split(":", 1)
+    return rest[: int(size)], rest[int(size) + 1 :]
 
 
 async def begin_log(transaction: Transaction, room_id: str) -> None:

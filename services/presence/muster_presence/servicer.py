@@ -20,6 +20,7 @@ from muster_presence.usecases_access import Place
 from muster_presence.usecases_attendance_reports import ScopeReports, reported_scope
 from muster_presence.usecases_beats import Beats, Said
 from muster_presence.usecases_connect import Connections
+from muster_presence.usecases_friend_sights import ShowFriends
 from muster_presence.usecases_inbox import LEASE, LEASE_VIEW, InboxStreams, InboxViewer, Notifications
 from muster_presence.usecases_reads import Reads, Wanted
 from muster_presence.usecases_watch import Extent, ScopeWatches
@@ -38,6 +39,7 @@ class PresenceServicer:
         connections: Connections,
         inboxes: InboxStreams,
         notifications: Notifications,
+        friends: ShowFriends,
         settings: PresenceServiceSettings,
         clock: Clock,
     ) -> None:
@@ -48,6 +50,7 @@ class PresenceServicer:
         self._connections = connections
         self._inboxes = inboxes
         self._notifications = notifications
+        self._friends = friends
         self._settings = settings
         self._clock = clock
 
@@ -69,11 +72,17 @@ class PresenceServicer:
                 max_frames=request.max_frames,
                 replay_only=request.replay_only,
             )
+            includes_friends = request.include_friends
             # Nobody reads them from here on, and they would be kept as long as the stream.
             del request, said, places, lease
             async with opening as feed:
                 feed.room.offer(LEASE, LEASE_VIEW)
-                await feed.serve(call.write)
+                if includes_friends:
+                    caller = call.caller
+                    async with self._friends(caller.organization_id, caller.subject, feed.room):
+                        await feed.serve(call.write)
+                else:
+                    await feed.serve(call.write)
 
     async def Heartbeat(self, request: pb.HeartbeatRequest, call: Call) -> pb.HeartbeatResponse:
         """Be here until the next beat is overdue."""
@@ -195,10 +204,6 @@ class PresenceServicer:
         if request.HasField("origin_time"):
             times.origin_time.CopyFrom(request.origin_time)
         return pb.ProbeResponse(times=times, payload=request.payload, server_duration=taken)
-
-
-class FriendServicer:
-    """Serves `muster.presence.v1.FriendService`, of which nothing is built."""
 
 
 def _wanted(request: pb.ListActiveRequest | pb.CountActiveRequest) -> Wanted:

@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from muster_presence.model import Timing
+from muster_presence.model_friends import FriendLimits, Rate
+from muster_presence.usecases_reactions import ReactionRules
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -51,6 +53,60 @@ class PresenceServiceSettings(BaseSettings):
         ge=timedelta(0),
         description="How long after the end of a session its attendance is settled: the ledger may be so late.",
     )
+
+    max_friends: int = Field(500, ge=1, le=10_000, description="Most friends of one person.")
+    max_open_friend_requests: int = Field(
+        100,
+        ge=1,
+        le=10_000,
+        description="Most friend requests of one person that wait for an answer, and most "
+        "that wait for an answer of theirs.",
+    )
+    max_blocks: int = Field(1000, ge=1, le=10_000, description="Most people whom one person blocks.")
+    friend_requests_per_hour: int = Field(
+        60, ge=1, description="Friend requests that a person may send in an hour."
+    )
+    friend_request_pause: timedelta = Field(
+        timedelta(days=1),
+        ge=timedelta(0),
+        description="How long after a refusal the same person may be asked again by the same, such as P1D.",
+    )
+    quick_reactions: tuple[str, ...] = Field(
+        ("👍", "👏", "💪", "🔥", "🎉", "😂", "😮", "❤️"),
+        min_length=1,
+        max_length=256,
+        description='The quick reactions there are, of at most 32 characters each, such as ["wow","gg"].',
+    )
+    reactions_to_a_friend_per_minute: int = Field(
+        10, ge=1, description="Quick reactions that a person may send to one friend in a minute."
+    )
+    reactions_per_minute: int = Field(
+        60, ge=1, description="Quick reactions that a person may send in a minute."
+    )
+
+    @property
+    def friend_limits(self) -> FriendLimits:
+        """Return how much of everything one person may have."""
+        return FriendLimits(
+            friends=self.max_friends,
+            open_requests=self.max_open_friend_requests,
+            blocks=self.max_blocks,
+            pause=self.friend_request_pause,
+        )
+
+    @property
+    def friend_request_rate(self) -> Rate:
+        """Return how often somebody may ask."""
+        return Rate(self.friend_requests_per_hour, timedelta(hours=1))
+
+    @property
+    def reaction_rules(self) -> ReactionRules:
+        """Return which reactions there are, and how often somebody may send one."""
+        return ReactionRules(
+            reactions=frozenset(self.quick_reactions),
+            to_one=Rate(self.reactions_to_a_friend_per_minute, timedelta(minutes=1)),
+            to_all=Rate(self.reactions_per_minute, timedelta(minutes=1)),
+        )
 
     @property
     def timing(self) -> Timing:

@@ -94,7 +94,8 @@ GROUP BY person
 """)
 
 _BLOCK_COUNT: Final = text("""
-SELECT count(*) FROM presence.friend_block WHERE organization_id = :organization_id AND user_id = :user_id
+SELECT count(*) AS blocks FROM presence.friend_block
+WHERE organization_id = :organization_id AND user_id = :user_id
 """)
 
 # A window begins with the first that is counted in it.
@@ -114,14 +115,6 @@ class Inboxes(Protocol):
     async def put(self, transaction: Transaction, told: Told, /) -> Sequence[Run]:
         """Append to the inbox of each who is named; return what to publish after the commit."""
         ...
-
-
-class NoInboxes:
-    """No inboxes: WatchFriends alone tells."""
-
-    async def put(self, _transaction: Transaction, _told: Told, /) -> Sequence[Run]:
-        """Tell nobody."""
-        return ()
 
 
 @dataclass(slots=True, eq=False)
@@ -200,7 +193,7 @@ class PostgresFriends:
     async def block_count(self, user_id: str) -> int:
         """Return how many people someone blocks."""
         (row,) = await self._run(_BLOCK_COUNT, user_id=user_id)
-        return int(row.count)
+        return int(row.blocks)
 
     async def spend(self, user_id: str, subject: str, rate: Rate) -> None:
         """Count something that a locked person does; RATE_LIMITED when it is too much."""

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from muster_presence.model import ScopeId, ScopeKind, Timing
 from muster_presence.scope_keys import ScopeCommands, places_key, scope_script
+from muster_presence.usecases_friend_sight import Look
 
 _HOME: Final = Scope(kind=SCOPE_KIND_ORGANIZATION)
 _PEOPLE_A_SCRIPT: Final = 200
@@ -28,14 +29,14 @@ class RedisFriendPresence:
         self._commands = ScopeCommands(clock, timing)
         self._script = scope_script("friendly")
 
-    async def seen(self, organization_id: str, user_ids: Sequence[str]) -> Mapping[str, bytes]:
-        """Return the presence of those of the people who are here."""
-        found: dict[str, bytes] = {}
+    async def seen(self, organization_id: str, user_ids: Sequence[str]) -> Mapping[str, Look]:
+        """Return how those of the people are seen who are here."""
+        found: dict[str, Look] = {}
         for start in range(0, len(user_ids), _PEOPLE_A_CALL):
             found |= await self._look(organization_id, user_ids[start : start + _PEOPLE_A_CALL])
         return found
 
-    async def _look(self, organization_id: str, user_ids: Sequence[str]) -> dict[str, bytes]:
+    async def _look(self, organization_id: str, user_ids: Sequence[str]) -> dict[str, Look]:
         by_scope = await self._places(organization_id, user_ids)
         parts = [
             (scope, people[start : start + _PEOPLE_A_SCRIPT])
@@ -68,7 +69,7 @@ class RedisFriendPresence:
         return by_scope
 
 
-def _together(sights: Sequence[tuple[int, bool, Presence]]) -> bytes:
+def _together(sights: Sequence[tuple[int, bool, Presence]]) -> Look:
     """Return one presence in the organization of what is seen of a person in several scopes.
 
     The newest activity counts, and the best state. Who is in a room alone is shown without what they are
@@ -86,4 +87,8 @@ def _together(sights: Sequence[tuple[int, bool, Presence]]) -> bytes:
     since, _, newest = max(sights, key=lambda sight: sight[0])
     if since:
         shown.activity.CopyFrom(newest.activity)
-    return shown.SerializeToString()
+    presence = shown.SerializeToString()
+    # That somebody is still there is no news.
+    for field in ("last_activity_time", "last_seen_time", "device_count"):
+        shown.ClearField(field)
+    return Look(presence, shown.SerializeToString())

@@ -1,0 +1,145 @@
+"""What one person sees of their friends, in versions: streams are given what changed since theirs."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Protocol, TypeAlias
+
+from muster_kit.streams import SharedView
+from muster_kit.streams.room import Room
+
+_MOST_GONE: Final = 1000
+"""So many of those who went are remembered; a stream that knows nothing of later ones gets the whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How friends see a person who is here: the contract's message, and what of it counts as a change."""
+
+    presence: bytes
+    shown: bytes
+
+
+class FriendPresence(Protocol):
+    """Presence as friends see it."""
+
+    async def seen(self, organization_id: str, user_ids: Sequence[str], /) -> Mapping[str, Look]:
+        """Return how those of the people are seen who are here; MusterError UNAVAILABLE."""
+        ...
+
+
+EncodeView: TypeAlias = Callable[[int, Sequence[bytes], bool], bytes]
+"""Makes the contract's view of a version and presences; the last says whether they are all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How streams of one kind show friends: the key of the view in their room, and its message."""
+
+    key: str
+    encode: EncodeView
+
+
+class Sight:
+    """The friends of one person and who of them is here, as of a version."""
+
+    def __init__(
+        self, organization_id: str, user_id: str, *, version: int, away: Callable[[str], bytes]
+    ) -> None:
+        """`away` makes the presence of who is not here; `version` is greater than any before it."""
+        self.organization_id = organization_id
+        self.user_id = user_id
+        self.friends: frozenset[str] = frozenset()
+        self.is_known = False
+        """Whether it was ever seen who is here: until then there is nothing to show."""
+        self.shown_in: list[tuple[Room, Shape]] = []
+        self._away = away
+        self._version = version
+        self._since = version
+        self._seen: dict[str, tuple[int, Look | None]] = {}
+
+    def regroup(self, friends: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
+        """Take other friends; return who was added, and who is none any more and is not seen from now on."""
+        added, removed = friends - self.friends, self.friends - friends
+        self.friends = friends
+        self._put(dict.fromkeys(removed))
+        return added, removed
+
+    def see(self, found: Mapping[str, Look | None]) -> None:
+        """Take how friends are seen, None for who is not here; others are passed over."""
+        self._put({user_id: look for user_id, look in found.items() if user_id in self.friends})
+
+    def know(self) -> None:
+        """Show what was seen, if only that nobody is here."""
+        if not self.is_known:
+            self.is_known = True
+            self._offer()
+
+    def show_in(self, room: Room, shape: Shape) -> None:
+        """Show it in a room from now on."""
+        self.shown_in.append((room, shape))
+        if self.is_known:
+            room.offer(shape.key, self._view(shape))
+
+    def hide_from(self, room: Room, shape: Shape) -> None:
+        """Show it once less in a room; nothing is kept there after the last time."""
+        self.shown_in.remove((room, shape))
+        if (room, shape) not in self.shown_in:
+            room.withdraw(shape.key)
+
+    def _put(self, found: Mapping[str, Look | None]) -> None:
+        changed = {user_id: look for user_id, look in found.items() if self._differs(user_id, look)}
+        if not changed:
+            return
+        self._version += 1
+        self._seen |= {user_id: (self._version, look) for user_id, look in changed.items()}
+        gone = [user_id for user_id, (_, look) in self._seen.items() if look is None]
+        if len(gone) > _MOST_GONE:
+            self._since = self._version
+            for user_id in gone:
+                del self._seen[user_id]
+        if self.is_known:
+            self._offer()
+
+    def _differs(self, user_id: str, look: Look | None) -> bool:
+        _, known = self._seen.get(user_id, (0, None))
+        return (known and known.shown) != (look and look.shown)
+
+    def _offer(self) -> None:
+        for room, shape in self.shown_in:
+            room.offer(shape.key, self._view(shape))
+
+    def _view(self, shape: Shape) -> SharedView:
+        # Of this version, whatever is seen later.
+        seen = dict(self._seen)
+        return SharedView(
+            self._version,
+            whole=partial(self._whole, shape, self._version, seen),
+            delta=partial(self._changes, shape, self._version, self._since, seen),
+        )
+
+    @staticmethod
+    def _whole(shape: Shape, version: int, seen: Mapping[str, tuple[int, Look | None]]) -> bytes:
+        here = _presences(look for _, look in seen.values())
+        return shape.encode(version, here, True)
+
+    def _changes(
+        self,
+        shape: Shape,
+        version: int,
+        since: int,
+        seen: Mapping[str, tuple[int, Look | None]],
+        last_version: int,
+    ) -> bytes | None:
+        if last_version < since:
+            return None
+        changed = [
+            look.presence if look is not None else self._away(user_id)
+            for user_id, (changed_in, look) in seen.items()
+            if changed_in > last_version
+        ]
+        return shape.encode(version, changed, False)
+
+
+def _presences(looks: Iterable[Look | None]) -> list[bytes]:
+    return [look.presence for look in looks if look is not None]
