@@ -39,17 +39,24 @@ from muster_presence.scope_keys import SCHEMA
 from muster_presence.scope_log import RedisScopeLog
 from muster_presence.servicer import PresenceServicer
 from muster_presence.settings import PresenceServiceSettings
+from muster_presence.store_erasure_postgres import erase_intervals
+from muster_presence.store_erasure_redis import RedisForgetting
 from muster_presence.store_intervals_postgres import PostgresIntervals
+from muster_presence.store_ledger_postgres import PostgresLedger
+from muster_presence.store_ledger_redis import RedisLedgerIndex
 from muster_presence.store_postgres_inbox import PostgresInboxes
 from muster_presence.store_redis import RedisPresence
-from muster_presence.sweeper import keep_sweeping
+from muster_presence.sweeper import keep_forgetting, keep_sweeping
 from muster_presence.tables import ROOMS
 from muster_presence.tickets import TicketReader
 from muster_presence.usecases_access import Doors
 from muster_presence.usecases_beats import Beats
 from muster_presence.usecases_connect import Connections
+from muster_presence.usecases_erasure import Erasures
 from muster_presence.usecases_inbox import InboxStreams, Notifications
+from muster_presence.usecases_ledger import Ledger
 from muster_presence.usecases_reads import Reads
+from muster_presence.usecases_reconcile import Reconciler
 from muster_presence.usecases_steps import StepQueue
 from muster_presence.usecases_watch import ScopeWatches, Shapes
 
@@ -83,7 +90,23 @@ class PresenceApp:
         self._clock = CalibratedClock(self._redis_time)
         self._authenticator = Authenticator.from_settings(settings)
         self._revocations = Revocations(self._redis, ticket_lifetime=settings.ticket_lifetime)
-        self._index = RedisPresence(self._index_redis, self._clock, service_settings.timing)
+        timing = service_settings.timing
+        self._ledger_store = PostgresLedger(self._writer_database)
+        self._ledger = Ledger(self._ledger_store)
+        self._index = RedisPresence(
+            self._index_redis,
+            self._clock,
+            timing,
+            note=self._ledger.note,
+            note_activity=self._ledger.note_activity,
+        )
+        self._reconciler = Reconciler(
+            self._ledger_store,
+            RedisLedgerIndex(self._index_redis, self._clock, timing),
+            self._clock,
+            timing,
+            note=self._ledger.note,
+        )
         doors = Doors(TicketReader(self._authenticator, self._revocations))
         self._queue = StepQueue(self._index)
         self._connections = Connections(self._queue, doors, holder=new_id())
@@ -141,6 +164,13 @@ class PresenceApp:
             friends=partial(self._friends.sights.showing, shape=CONNECTED),
             reads=Reads(self._index, doors),
             watches=self._watches,
+            history=PostgresIntervals(self._database),
+            erasures=Erasures(
+                Requests(self._database, ROOMS.request),
+                RedisForgetting(self._index_redis, self._clock, timing),
+                self._clock,
+                erase_intervals,
+            ),
             reports=self._attendance.reports,
             settings=service_settings,
             clock=self._clock,
@@ -169,6 +199,7 @@ class PresenceApp:
         await self._exits.enter_async_context(self._hub)
         await self._exits.enter_async_context(self._people)
         self._exits.push_async_callback(self._publications.close)
+        self._exits.push_async_callback(self._ledger.close)
         self._attendance.start(self._exits, self._background)
         self._exits.push_async_callback(self._friends.sights.close)
         self._exits.push_async_callback(self._background.close)
@@ -180,6 +211,9 @@ class PresenceApp:
         self._background.spawn(self._connections.keep_renewing(), name="renew_leases")
         self._background.spawn(self._watches.keep_checking(), name="check_counts")
         self._background.spawn(keep_sweeping(self._index), name="sweep")
+        self._background.spawn(self._ledger.keep_writing(), name="write_ledger")
+        self._background.spawn(self._reconciler.keep_checking(), name="check_ledger")
+        self._background.spawn(keep_forgetting(self._ledger_store), name="forget_erased")
         self._background.spawn(
             keep_inboxes_swept(self._writer_database, self._inbox_kept), name="sweep_inboxes"
         )

@@ -49,17 +49,13 @@ def response(stays: Sequence[Stay], next_page_token: str) -> pb.ListHistoryRespo
 
 def interval(stay: Stay) -> presence_pb2.PresenceInterval:
     """Return a stay as the contract has it."""
-    message = presence_pb2.PresenceInterval(
+    return presence_pb2.PresenceInterval(
         user_id=stay.user_id,
         display_name=stay.display_name,
         scope=convert.scope_message(stay.scope),
         role=scope_pb2.PresenceRole.Name(stay.role),
         enter_time=stay.enter_time,
+        leave_time=stay.leave_time,
+        cause=presence_pb2.LeaveCause.Name(stay.cause) if stay.cause is not None else None,
+        last_activity_time=stay.last_activity_time,
     )
-    if stay.leave_time is not None:
-        message.leave_time.FromDatetime(stay.leave_time)
-    if stay.cause is not None:
-        message.cause = presence_pb2.LeaveCause.ValueType(stay.cause)
-    if stay.last_activity_time is not None:
-        message.last_activity_time.FromDatetime(stay.last_activity_time)
-    return message

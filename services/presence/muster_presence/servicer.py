@@ -12,15 +12,18 @@ from muster_kit.paging import LARGEST_BIGINT, Pages
 from muster_kit.rpc.call import Call
 from muster_kit.timestamps import time_of
 
-from muster_presence import convert, convert_inbox
+from muster_presence import convert, convert_history, convert_inbox
 from muster_presence.convert_attendance import attended_of
 from muster_presence.model import ScopeKind
 from muster_presence.settings import PresenceServiceSettings
+from muster_presence.store_intervals import History
 from muster_presence.usecases_access import Place
 from muster_presence.usecases_attendance_reports import ScopeReports, reported_scope
 from muster_presence.usecases_beats import Beats, Said
 from muster_presence.usecases_connect import Connections
+from muster_presence.usecases_erasure import Erasures
 from muster_presence.usecases_friend_sights import ShowFriends
+from muster_presence.usecases_history import list_history
 from muster_presence.usecases_inbox import LEASE, LEASE_VIEW, InboxStreams, InboxViewer, Notifications
 from muster_presence.usecases_reads import Reads, Wanted
 from muster_presence.usecases_watch import Extent, ScopeWatches
@@ -35,6 +38,8 @@ class PresenceServicer:
         beats: Beats,
         reads: Reads,
         watches: ScopeWatches,
+        history: History,
+        erasures: Erasures,
         reports: ScopeReports,
         connections: Connections,
         inboxes: InboxStreams,
@@ -46,6 +51,8 @@ class PresenceServicer:
         self._beats = beats
         self._reads = reads
         self._watches = watches
+        self._history = history
+        self._erasures = erasures
         self._reports = reports
         self._connections = connections
         self._inboxes = inboxes
@@ -183,6 +190,25 @@ class PresenceServicer:
             convert_inbox.notice(request),
             request=request,
             encode=lambda count: pb.NotifyResponse(inbox_count=count),
+        )
+
+    async def ListHistory(self, request: pb.ListHistoryRequest, call: Call) -> pb.ListHistoryResponse:
+        """List when people were where, last come first."""
+        query = convert_history.query(request)
+        pages = Pages("history", call.caller.organization_id, query, page_size=request.page_size)
+        after = pages.after(request.page_token, convert_history.place)
+        stays = await list_history(self._history, call.caller, query, after=after, limit=pages.limit)
+        shown, last = pages.cut(stays)
+        token = pages.token(last[0].enter_time, last[0].interval_id) if last else ""
+        return convert_history.response([stay for _, stay in shown], token)
+
+    async def EraseUser(self, request: pb.EraseUserRequest, call: Call) -> bytes:
+        """Erase a person."""
+        return await self._erasures.erase(
+            call.caller,
+            request.user_id,
+            request=request,
+            encode=lambda count: pb.EraseUserResponse(record_count=count),
         )
 
     async def ReportScope(self, request: pb.ReportScopeRequest, call: Call) -> bytes:

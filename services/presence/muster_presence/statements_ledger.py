@@ -43,7 +43,7 @@ WITH told AS MATERIALIZED (
 ), known AS (
     INSERT INTO presence.ledger_scope AS known
         (organization_id, scope_kind, scope_id, touch_time, claim_time)
-    SELECT DISTINCT organization_id, scope_kind, scope_id, clock_timestamp(), clock_timestamp()
+    SELECT DISTINCT organization_id, scope_kind, scope_id, statement_timestamp(), statement_timestamp()
     FROM told WHERE leave_time IS NULL ORDER BY 1, 2, 3
     ON CONFLICT (organization_id, scope_kind, scope_id) DO UPDATE SET touch_time = excluded.touch_time
 )
@@ -156,8 +156,9 @@ FORGET_ERASED: Final = text(
 ERASE: Final = text("""
 WITH erased AS (
     INSERT INTO presence.erased_user (organization_id, user_id, erase_time)
-    VALUES (:organization_id, :user_id, clock_timestamp())
-    ON CONFLICT (organization_id, user_id) DO UPDATE SET erase_time = excluded.erase_time
+    VALUES (:organization_id, :user_id, :erase_time)
+    ON CONFLICT (organization_id, user_id) DO UPDATE
+    SET erase_time = greatest(excluded.erase_time, erased_user.erase_time)
 )
 DELETE FROM presence.presence_interval WHERE organization_id = :organization_id AND user_id = :user_id
 RETURNING scope_kind, scope_id, leave_time

@@ -1,6 +1,7 @@
 """Erases people from the ledger, in the transaction of the request."""
 
 from collections.abc import Collection
+from datetime import datetime
 
 from muster_kit.db import Transaction
 
@@ -8,16 +9,17 @@ from muster_presence.model import ScopeId, ScopeKind
 from muster_presence.statements_ledger import ERASE, LOCK
 
 
-async def erase_intervals(transaction: Transaction, user_id: str) -> tuple[int, Collection[ScopeId]]:
-    """Erase someone's intervals, with what is still on its way.
+async def erase_intervals(
+    transaction: Transaction, user_id: str, time: datetime
+) -> tuple[int, Collection[ScopeId]]:
+    """Erase someone's intervals, and whatever is told later of those that began up to a time.
 
     Returns how many there were, and the scopes of those that were open.
     """
     organization_id = transaction.organization_id
     await transaction.connection.execute(LOCK)
-    rows = (
-        await transaction.connection.execute(ERASE, {"organization_id": organization_id, "user_id": user_id})
-    ).all()
+    names = {"organization_id": organization_id, "user_id": user_id, "erase_time": time}
+    rows = (await transaction.connection.execute(ERASE, names)).all()
     return len(rows), {
         ScopeId(organization_id, ScopeKind(row.scope_kind), row.scope_id)
         for row in rows

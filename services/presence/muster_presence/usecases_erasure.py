@@ -1,16 +1,19 @@
 """Erases people from all that presence keeps of them."""
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import datetime
 from typing import Protocol, TypeAlias
 
 from google.protobuf.message import Message
 from muster_kit.caller import Caller
+from muster_kit.clock import Clock
 from muster_kit.db import Requests, Transaction
 
 from muster_presence.model import ScopeId
 
-EraseIntervals: TypeAlias = Callable[[Transaction, str], Awaitable[tuple[int, Collection[ScopeId]]]]
-"""Erases someone's intervals; returns how many, and where they were still here."""
+EraseIntervals: TypeAlias = Callable[[Transaction, str, datetime], Awaitable[tuple[int, Collection[ScopeId]]]]
+"""Erases someone's intervals up to now, also those that are not written yet; returns how many there were,
+and where the person still was."""
 Eraser: TypeAlias = Callable[[Transaction, str], Awaitable[int]]
 """Erases all that one part of the service keeps of someone; returns how many records that were."""
 
@@ -38,12 +41,14 @@ class Erasures:
         self,
         requests: Requests,
         index: Forgetting,
+        clock: Clock,
         erase_intervals: EraseIntervals,
         others: Sequence[Eraser] = (),
     ) -> None:
-        """`others` erase what else the service keeps of people."""
+        """`clock` is the index's; `others` erase what else the service keeps of people."""
         self._requests = requests
         self._index = index
+        self._clock = clock
         self._erase_intervals = erase_intervals
         self._others = others
 
@@ -57,7 +62,7 @@ class Erasures:
         present: set[ScopeId] = set()
 
         async def work(transaction: Transaction) -> int:
-            count, scopes = await self._erase_intervals(transaction, user_id)
+            count, scopes = await self._erase_intervals(transaction, user_id, self._clock.now())
             present.update(scopes)
             for erase in self._others:
                 count += await erase(transaction, user_id)
