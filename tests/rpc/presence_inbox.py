@@ -95,7 +95,9 @@ def events_of(listener: Listener) -> list[InboxEvent]:
     return [event for frame in listener.frames for event in frame.events.events]
 
 
-def snapshot_of(listener: Listener) -> Any:
-    """Return the snapshot that a stream has brought."""
-    (snapshot,) = (frame.snapshot for frame in listener.frames if frame.WhichOneof("frame") == "snapshot")
-    return snapshot
+async def waiting_for(gathering: Gathering, who: Metadata) -> Any:
+    """Return what waits for somebody, as of now."""
+    # One frame alone has to be of now: no events follow that would make it so.
+    request = pb.ConnectRequest(device_id="reader", replay_only=True, max_frames=1)
+    (frame,) = [each async for each in gathering.house.presence.Connect(request, metadata=who)]
+    return frame.snapshot

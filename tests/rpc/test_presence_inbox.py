@@ -17,7 +17,7 @@ from muster_presence.model_inbox import first_epoch, inbox_room
 
 from tests.rpc.house import SECRET, House, bearer, reason_of
 from tests.rpc.presence_guests import ORGANIZATION, Gathering
-from tests.rpc.presence_inbox import caught_up, events_of, kinds_of, listening, notify, snapshot_of
+from tests.rpc.presence_inbox import caught_up, events_of, kinds_of, listening, notify, waiting_for
 
 
 @pytest.fixture
@@ -130,16 +130,17 @@ async def test_who_connects_finds_what_waits(gathering: Gathering) -> None:
         await notify(gathering, "ana", invitation=invited(gathering, number))
     await notify(gathering, "ana", invitation=invited(gathering, 1, "ACCEPTED"))
     await notify(gathering, "ana", start=starting(gathering, "STARTED"))
-    snapshot = snapshot_of(await caught_up(gathering, gathering.user("ana")))
+    snapshot = await waiting_for(gathering, gathering.user("ana"))
     assert [each.invitation_id for each in snapshot.invitations] == ["invitation-2", "invitation-0"]
     assert [each.stage for each in snapshot.starts] == [inbox_pb2.START_STAGE_STARTED]
 
 
-async def test_what_is_over_waits_no_more_whatever_comes_late(gathering: Gathering) -> None:
-    await notify(gathering, "ana", start=starting(gathering, "ENDED", minutes=1))
-    await notify(gathering, "ana", start=starting(gathering, "STARTED", minutes=2))
-    listener = await caught_up(gathering, gathering.user("ana"))
-    assert not snapshot_of(listener).starts
+async def test_what_is_over_waits_no_more_and_what_comes_late_is_not_told(gathering: Gathering) -> None:
+    assert await notify(gathering, "ana", start=starting(gathering, "ENDED", minutes=1)) == 1
+    before = await caught_up(gathering, gathering.user("ana"))
+    assert await notify(gathering, "ana", "bo", start=starting(gathering, "STARTED", minutes=2)) == 1
+    assert not events_of(await caught_up(gathering, gathering.user("ana"), after=before.cursor))
+    assert not (await waiting_for(gathering, gathering.user("ana"))).starts
 
 
 async def test_an_invitation_that_ran_out_waits_no_more(gathering: Gathering) -> None:
@@ -148,7 +149,7 @@ async def test_an_invitation_that_ran_out_waits_no_more(gathering: Gathering) ->
     notice = invited(gathering, 1)
     notice.expire_time.CopyFrom(past)
     await notify(gathering, "ana", invitation=notice)
-    assert not snapshot_of(await caught_up(gathering, gathering.user("ana"))).invitations
+    assert not (await waiting_for(gathering, gathering.user("ana"))).invitations
 
 
 async def test_only_a_service_of_the_organization_tells(gathering: Gathering) -> None:

@@ -37,7 +37,7 @@ ORDER BY log.room_id, item.place
 
 
 class InboxLog:
-    """The logs in PostgreSQL of what people are told. An inbox has one from the first, if only an empty one."""
+    """The logs in PostgreSQL of what people are told. An inbox always has one, if only an empty one."""
 
     def __init__(self, database: Database, log: Log) -> None:
         """`log` reads those that were begun."""

@@ -21,8 +21,8 @@ class ItemKind(StrEnum):
 class Item:
     """What a notice leaves in an inbox, in the place of an older one of its kind and key.
 
-    `payload` is the notice in its contract's bytes, None when nothing of it waits any more. Of two, the
-    one of the later `order_time` holds (None: the time it is put there). It waits until `expire_time`,
+    `payload` is the notice in its contract's bytes, None when nothing of it waits any more. One of an earlier
+    `order_time` (None: the time it is put there) comes too late to be told. It waits until `expire_time`,
     and never longer than notices are kept.
     """
 

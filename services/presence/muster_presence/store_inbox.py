@@ -27,10 +27,11 @@ class Inboxes(Protocol):
     """The inboxes of one organization, in a running transaction."""
 
     async def put(self, told: Mapping[str, Notice], /) -> int:
-        """Put notices into people's inboxes, by user; return how many have one: all who were not erased.
+        """Put notices into people's inboxes, by user; return into how many.
 
-        It becomes known with the commit. Whoever puts several times in one transaction may meet others
-        who do in a circle, of whom one has to begin anew.
+        Who was erased has none, and who knows of something later is not told. It becomes known with the
+        commit. Whoever puts several times in one transaction may meet others who do in a circle, of whom
+        one has to begin anew.
         """
         ...
 

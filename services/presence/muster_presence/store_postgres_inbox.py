@@ -28,22 +28,29 @@ SELECT user_id FROM presence.erased_user
 WHERE organization_id = :organization_id AND user_id = ANY (CAST(:user_ids AS text[]))
 """)
 
-_ITEMS: Final = text("""
-INSERT INTO presence.inbox_item AS known
+_GIVEN: Final = """
+    unnest(
+        CAST(:room_ids AS text[]),
+        CAST(:kinds AS text[]),
+        CAST(:keys AS text[]),
+        CAST(:payloads AS bytea[]),
+        CAST(:order_times AS timestamptz[]),
+        CAST(:expire_times AS timestamptz[])
+    ) AS given (room_id, kind, item_key, payload, order_time, expire_time)
+"""
+
+_OUTDATED: Final = text(f"""
+SELECT room_id FROM {_GIVEN} JOIN presence.inbox_item AS known USING (room_id, kind, item_key)
+WHERE given.order_time < known.order_time
+""")  # noqa: S608 - made of the constant above
+
+_ITEMS: Final = text(f"""
+INSERT INTO presence.inbox_item
     (organization_id, room_id, kind, item_key, payload, order_time, expire_time)
-SELECT :organization_id, room_id, kind, item_key, payload, order_time, expire_time
-FROM unnest(
-    CAST(:room_ids AS text[]),
-    CAST(:kinds AS text[]),
-    CAST(:keys AS text[]),
-    CAST(:payloads AS bytea[]),
-    CAST(:order_times AS timestamptz[]),
-    CAST(:expire_times AS timestamptz[])
-) AS item (room_id, kind, item_key, payload, order_time, expire_time)
+SELECT :organization_id, room_id, kind, item_key, payload, order_time, expire_time FROM {_GIVEN}
 ON CONFLICT (room_id, kind, item_key) DO UPDATE
 SET payload = excluded.payload, order_time = excluded.order_time, expire_time = excluded.expire_time
-WHERE known.order_time <= excluded.order_time
-""")
+""")  # noqa: S608 - made of the constant above
 
 
 class PostgresInboxes:
@@ -69,9 +76,14 @@ class PostgresInboxes:
             for user_id, notice in told.items()
             if user_id not in erased
         }
+        if items := {room_id: notice.item for room_id, notice in notices.items() if notice.item is not None}:
+            values = self._columns(items)
+            for room_id in (await self._connection.execute(_OUTDATED, values)).scalars():
+                del notices[room_id], items[room_id]
+            organization = {"organization_id": organization_id}
+            await self._connection.execute(_ITEMS, organization | self._columns(items))
         events = {room_id: [partial(_numbered, notice.event)] for room_id, notice in notices.items()}
         self.runs += await append_events(self._transaction, events)
-        await self._keep([(room_id, notice.item) for room_id, notice in notices.items() if notice.item])
         return len(notices)
 
     async def _hold(self, room_ids: Sequence[str]) -> None:
@@ -82,21 +94,17 @@ class PostgresInboxes:
         }
         await self._connection.execute(_HOLD, values)
 
-    async def _keep(self, items: Sequence[tuple[str, Item]]) -> None:
-        if not items:
-            return
+    def _columns(self, items: Mapping[str, Item]) -> dict[str, object]:
         now, latest = self._transaction.now, self._transaction.now + self._kept
-        values = {
-            "organization_id": self._transaction.organization_id,
-            "room_ids": [room_id for room_id, _ in items],
-            "kinds": [item.kind.value for _, item in items],
-            "keys": [item.key for _, item in items],
-            "payloads": [item.payload for _, item in items],
+        return {
+            "room_ids": list(items),
+            "kinds": [item.kind.value for item in items.values()],
+            "keys": [item.key for item in items.values()],
+            "payloads": [item.payload for item in items.values()],
             # Nobody can be ahead of what is still to come.
-            "order_times": [min(item.order_time or now, now) for _, item in items],
-            "expire_times": [min(item.expire_time or latest, latest) for _, item in items],
+            "order_times": [min(item.order_time or now, now) for item in items.values()],
+            "expire_times": [min(item.expire_time or latest, latest) for item in items.values()],
         }
-        await self._connection.execute(_ITEMS, values)
 
 
 def _numbered(event: bytes, seq: int, now: datetime) -> bytes:
