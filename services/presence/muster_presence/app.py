@@ -46,7 +46,7 @@ from muster_presence.store_ledger_postgres import PostgresLedger
 from muster_presence.store_ledger_redis import RedisLedgerIndex
 from muster_presence.store_postgres_inbox import PostgresInboxes
 from muster_presence.store_redis import RedisPresence
-from muster_presence.sweeper import keep_forgetting, keep_sweeping
+from muster_presence.sweeper import keep_sweeping
 from muster_presence.tables import ROOMS
 from muster_presence.tickets import TicketReader
 from muster_presence.usecases_access import Doors
@@ -91,8 +91,8 @@ class PresenceApp:
         self._authenticator = Authenticator.from_settings(settings)
         self._revocations = Revocations(self._redis, ticket_lifetime=settings.ticket_lifetime)
         timing = service_settings.timing
-        self._ledger_store = PostgresLedger(self._writer_database)
-        self._ledger = Ledger(self._ledger_store)
+        ledger = PostgresLedger(self._writer_database)
+        self._ledger = Ledger(ledger)
         self._index = RedisPresence(
             self._index_redis,
             self._clock,
@@ -101,7 +101,7 @@ class PresenceApp:
             note_activity=self._ledger.note_activity,
         )
         self._reconciler = Reconciler(
-            self._ledger_store,
+            ledger,
             RedisLedgerIndex(self._index_redis, self._clock, timing),
             self._clock,
             timing,
@@ -213,7 +213,6 @@ class PresenceApp:
         self._background.spawn(keep_sweeping(self._index), name="sweep")
         self._background.spawn(self._ledger.keep_writing(), name="write_ledger")
         self._background.spawn(self._reconciler.keep_checking(), name="check_ledger")
-        self._background.spawn(keep_forgetting(self._ledger_store), name="forget_erased")
         self._background.spawn(
             keep_inboxes_swept(self._writer_database, self._inbox_kept), name="sweep_inboxes"
         )

@@ -149,10 +149,6 @@ WHERE {_SCOPE} AND touch_time < clock_timestamp() - interval '10 min' AND NOT EX
 )
 """)  # noqa: S608
 
-FORGET_ERASED: Final = text(
-    "DELETE FROM presence.erased_user WHERE erase_time < clock_timestamp() - interval '1 day'"
-)
-
 ERASE: Final = text("""
 WITH erased AS (
     INSERT INTO presence.erased_user (organization_id, user_id, erase_time)

@@ -108,10 +108,6 @@ class LedgerStore(Protocol):
         """Note that a scope was looked at; one that has been empty for a while is not claimed any more."""
         ...
 
-    async def forget_erased(self) -> None:
-        """Forget who was erased so long ago that nothing of them is on its way any more."""
-        ...
-
 
 class LedgerIndex(Protocol):
     """What the ledger is held against: the index. All raise UNAVAILABLE while it is away."""

@@ -116,10 +116,6 @@ class PostgresLedger:
         noted: Columns = {"check_time": claim.check_time, "check_order": claim.check_order}
         await self._run(statements.FINISH, _scope(claim.scope) | noted)
 
-    async def forget_erased(self) -> None:
-        """Forget who was erased so long ago that nothing of them is on its way any more."""
-        await self._run(statements.FORGET_ERASED, {})
-
     async def _run(self, statement: object, parameters: Columns) -> None:
         async def work(transaction: Transaction) -> None:
             await transaction.connection.execute(statement, parameters)  # type: ignore[call-overload]

@@ -8,14 +8,11 @@ import structlog
 from muster_kit.errors import MusterError
 
 from muster_presence.store import PresenceIndex
-from muster_presence.store_ledger import LedgerStore
 
 _SWEEP_SECONDS: Final = 1.0
 _MOST_SCOPES: Final = 200
 _RETURN_SECONDS: Final = 6.0
 """In this time all processes renew their leases, which may have run out while the index was away."""
-
-_FORGET_SECONDS: Final = 3600.0
 
 _log = structlog.get_logger(__name__)
 
@@ -42,13 +39,3 @@ async def keep_sweeping(index: PresenceIndex) -> None:
         # Not all processes at once: what one has swept needs no other.
         pause_seconds = _SWEEP_SECONDS * random.uniform(0.5, 1)  # noqa: S311 - spreads load
         await asyncio.sleep(pause_seconds if is_done else 0)
-
-
-async def keep_forgetting(ledger: LedgerStore) -> None:
-    """Forget about once an hour who was erased long ago, until cancelled."""
-    while True:
-        try:
-            await ledger.forget_erased()
-        except MusterError as error:
-            _log.warning("erased_not_forgotten", error=str(error))
-        await asyncio.sleep(_FORGET_SECONDS)

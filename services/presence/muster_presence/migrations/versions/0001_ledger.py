@@ -49,7 +49,7 @@ _TABLES = {
             PRIMARY KEY (organization_id, scope_kind, scope_id)
         ) WITH (fillfactor = 50)
     """,
-    # What was on its way when somebody was erased must not come back.
+    # What was on its way when somebody was erased must not come back, nor what others still say of them.
     "erased_user": """
         CREATE TABLE presence.erased_user (
             organization_id text NOT NULL,
@@ -70,7 +70,6 @@ _INDEXES = (
     """CREATE INDEX presence_interval_open ON presence.presence_interval
        (organization_id, scope_kind, scope_id) WHERE leave_time IS NULL""",
     "CREATE INDEX ledger_scope_claim ON presence.ledger_scope (claim_time)",
-    "CREATE INDEX erased_user_time ON presence.erased_user (erase_time)",
 )
 
 
