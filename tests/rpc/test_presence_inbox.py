@@ -214,3 +214,15 @@ async def test_what_was_kept_long_enough_goes(gathering: Gathering) -> None:
     late = await caught_up(gathering, ana, after=empty.cursor)
     causes = [frame.reset.cause for frame in late.frames if frame.WhichOneof("frame") == "reset"]
     assert causes == [RESET_CAUSE_CURSOR_STALE]
+
+
+async def test_nothing_is_too_late_that_says_nothing_of_its_time(gathering: Gathering) -> None:
+    await notify(gathering, "ana", invitation=invited(gathering, 1))
+    # As put by a transaction that began after those that come now.
+    await gathering.house.rows(
+        "UPDATE presence.inbox_item SET order_time = now() + interval '1 s'"
+        " WHERE room_id = :room RETURNING 1",
+        room=inbox_room(gathering.organization, "ana"),
+    )
+    assert await notify(gathering, "ana", invitation=invited(gathering, 1, "CANCELLED")) == 1
+    assert not (await waiting_for(gathering, gathering.user("ana"))).invitations

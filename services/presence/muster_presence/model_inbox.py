@@ -22,8 +22,8 @@ class Item:
     """What a notice leaves in an inbox, in the place of an older one of its kind and key.
 
     `payload` is the notice in its contract's bytes, None when nothing of it waits any more. One of an earlier
-    `order_time` (None: the time it is put there) comes too late to be told. It waits until `expire_time`,
-    and never longer than notices are kept.
+    `order_time` comes too late to be told (None: none is, and it is of the time it is put there). It waits
+    until `expire_time`, and never longer than notices are kept.
     """
 
     kind: ItemKind

@@ -45,11 +45,12 @@ WHERE given.order_time < known.order_time
 """)  # noqa: S608 - made of the constant above
 
 _ITEMS: Final = text(f"""
-INSERT INTO presence.inbox_item
+INSERT INTO presence.inbox_item AS known
     (organization_id, room_id, kind, item_key, payload, order_time, expire_time)
 SELECT :organization_id, room_id, kind, item_key, payload, order_time, expire_time FROM {_GIVEN}
 ON CONFLICT (room_id, kind, item_key) DO UPDATE
-SET payload = excluded.payload, order_time = excluded.order_time, expire_time = excluded.expire_time
+SET payload = excluded.payload, expire_time = excluded.expire_time,
+    order_time = greatest(known.order_time, excluded.order_time)
 """)  # noqa: S608 - made of the constant above
 
 
@@ -77,8 +78,8 @@ class PostgresInboxes:
             if user_id not in erased
         }
         if items := {room_id: notice.item for room_id, notice in notices.items() if notice.item is not None}:
-            values = self._columns(items)
-            for room_id in (await self._connection.execute(_OUTDATED, values)).scalars():
+            dated = {room_id: item for room_id, item in items.items() if item.order_time is not None}
+            for room_id in (await self._connection.execute(_OUTDATED, self._columns(dated))).scalars():
                 del notices[room_id], items[room_id]
             organization = {"organization_id": organization_id}
             await self._connection.execute(_ITEMS, organization | self._columns(items))
