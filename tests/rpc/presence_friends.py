@@ -10,6 +10,7 @@ from typing import Any
 from muster.presence.v1 import friend_pb2, presence_service_pb2
 from muster.presence.v1 import friend_service_pb2 as pb
 from muster.presence.v1.presence_pb2 import Activity
+from muster.presence.v1.scope_pb2 import SCOPE_KIND_ORGANIZATION, Scope, ScopeEntry
 from muster_kit.caller import OrganizationRole
 
 from tests.rpc.house import House, Metadata
@@ -73,6 +74,7 @@ class Club:
 
     async def beat(self, user_id: str, *, device_id: str = "phone", **said: Any) -> None:
         """Be in the organization."""
+        said = {"scopes": [ScopeEntry(scope=Scope(kind=SCOPE_KIND_ORGANIZATION))], **said}
         request = presence_service_pb2.HeartbeatRequest(device_id=device_id, **said)
         await self.house.presence.Heartbeat(request, metadata=self.user(user_id))
 

@@ -61,6 +61,11 @@ def friends_person(room_id: str) -> tuple[str, str] | None:
     return rest[: int(size)], rest[int(size) + 1 :]
 
 
+def person_lock(organization_id: str, user_id: str) -> str:
+    """Return the name of the lock that whoever changes a person's friendships holds."""
+    return f"presence.{friends_room(organization_id, user_id)}"
+
+
 async def begin_log(transaction: Transaction, room_id: str) -> None:
     """Make a room unless there is one."""
     names = {"room_id": room_id, "organization_id": transaction.organization_id}

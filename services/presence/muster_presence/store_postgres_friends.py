@@ -12,7 +12,7 @@ from muster_kit.sort_keys import sort_key
 from sqlalchemy import Row, TextClause, text
 
 from muster_presence.model_friends import Bond, Friendship, OpenCounts, Pair, Rate, Reaction
-from muster_presence.person_rooms import append_events, friends_room
+from muster_presence.person_rooms import append_events, friends_room, person_lock
 
 Told: TypeAlias = Sequence[tuple[str, Friendship | Reaction]]
 EncodeFriendsEvent: TypeAlias = Callable[[Friendship | Reaction, int, datetime], bytes]
@@ -21,8 +21,7 @@ EncodeFriendsEvent: TypeAlias = Callable[[Friendship | Reaction, int, datetime],
 # Whatever changes what is between two people holds both: what they have is counted, and it may not grow
 # meanwhile. People are locked in the order of their ids, so that nobody waits in a circle.
 _LOCK: Final = text("""
-SELECT pg_advisory_xact_lock(hashtextextended('presence.friends/' || person, 0))
-FROM unnest(CAST(:people AS text[])) AS person
+SELECT pg_advisory_xact_lock(hashtextextended(person, 0)) FROM unnest(CAST(:people AS text[])) AS person
 """)
 
 # A statement of its own, so that it sees what was committed before the locks were had.
@@ -140,8 +139,8 @@ class PostgresFriends:
 
     async def lock(self, pair: Pair) -> Pair:
         """Return what there is between two people, who are locked until the end."""
-        home = f"{len(self.organization_id)}:{self.organization_id}:"
-        await self._run(_LOCK, people=[home + pair.first_id, home + pair.second_id])
+        people = [person_lock(self.organization_id, each) for each in (pair.first_id, pair.second_id)]
+        await self._run(_LOCK, people=people)
         (row,) = await self._run(_PAIR, first_id=pair.first_id, second_id=pair.second_id)
         times = {pair.first_id: row.first_blocks, pair.second_id: row.second_blocks}
         return Pair(
