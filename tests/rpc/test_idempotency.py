@@ -167,12 +167,20 @@ async def test_a_request_outside_of_rooms_has_its_effect_once(
         return work
 
     async def add(note: str, request_id: str) -> bytes:
-        return await requests.run(ANA, adding(note), request=request(note, request_id), encode=text_answer)
+        return await requests.run(
+            ANA,
+            adding(note),
+            request=request(note, request_id),
+            encode=text_answer,
+            landed=landed.append,
+        )
 
+    landed: list[str] = []
     answers = await asyncio.gather(*(add("once", "id") for _ in range(20)))
     assert set(answers) == {StringValue(value="once").SerializeToString()}
     with pytest.raises(MusterError, match="REQUEST_ID_REUSED"):
         await add("something else", "id")
+    assert landed == ["once"]
     proxy.cut_at(b"COMMIT", delivers=True)
     await add("cut", "another id")
     proxy.cut_at(b"COMMIT", delivers=True)
@@ -180,6 +188,8 @@ async def test_a_request_outside_of_rooms_has_its_effect_once(
         await add("without an id", "")
     assert await service.notes("") == ["once", "cut", "without an id"]
     assert await service.requests() == {"id", "another id"}
+    # What may or may not have landed is told to nobody.
+    assert landed == ["once"]
 
 
 async def test_round_trips_of_a_command(service: NotesService, room_id: str, proxy: CuttingProxy) -> None:

@@ -37,7 +37,8 @@ class Requests:
         """Carry out `work` in a transaction of the caller's organization; return the serialized answer.
 
         Raises what `work` raises, REQUEST_ID_REUSED and UNAVAILABLE. May run twice before it lands;
-        `landed` is told of what it returned once that is durable, unless the process dies in between.
+        `landed` is told of what it returned once that is durable: a hint, lost with the connection or the
+        process in between.
         """
         done: list[T] = []
 
