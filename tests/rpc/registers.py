@@ -118,16 +118,20 @@ class Register:
                 span.end_time.CopyFrom(stamp(end))
         await self.house.presence.ReportScope(request, metadata=by or self.house.service("tests"))
 
+    def admin_database(self) -> Database:
+        """Return the database as the superuser sees it; close it."""
+        return Database.open(self.house.urls.admin_url, pool_size=1)
+
     async def came(self, user_id: str, *stays: tuple[float, float | None], role: int = 1) -> None:
         """Let the ledger know when somebody was there, from minute to minute."""
-        database = Database.open(self.house.urls.admin_url, pool_size=1)
+        database = self.admin_database()
         async with database.connection() as connection:
             for start, end in stays:
                 values = {
                     "organization_id": self.school.organization,
                     "session_id": self.session_id,
                     "user_id": user_id,
-                    "name": user_id.title(),
+                    "name": user_id.capitalize(),
                     "role": role,
                     "enter_time": minute(start),
                     "leave_time": None if end is None else minute(end),

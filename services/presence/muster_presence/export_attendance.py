@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import unicodedata
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
@@ -10,8 +11,8 @@ from typing import Final
 from muster_presence.model_sheet import Attended, Change, Record, Stay
 
 _CHUNK_BYTES: Final = 64 * 1024
-# A spreadsheet takes what begins so for a formula; OWASP, CSV Injection.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# A spreadsheet takes what begins so for a formula; OWASP, CSV Injection. Wide forms of them count as well.
+_FORMULA: Final = frozenset("=+-@\N{MINUS SIGN}")
 
 COLUMNS: Final = (
     "user_id",
@@ -103,9 +104,15 @@ def _row(record: Record) -> list[object]:
 
 def _cell(value: object) -> object:
     """Return a cell that is no formula: a quote before one makes it text."""
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return value
+    return f"'{value}" if isinstance(value, str) and _looks_like_formula(value) else value
+
+
+def _looks_like_formula(text: str) -> bool:
+    if text[:1] in {"\t", "\r", "\n"}:
+        return True
+    # Programs pass over what cannot be seen, not all over the same.
+    seen = next((letter for letter in text if unicodedata.category(letter)[0] not in "ZCM"), "")
+    return unicodedata.normalize("NFKC", seen)[:1] in _FORMULA
 
 
 def _time(time: datetime | None) -> str:

@@ -38,6 +38,7 @@ from muster_session.join_keys import JoinKeys
 from muster_session.notice_client import NoticeClient
 from muster_session.parts import Parts
 from muster_session.policy import POLICY
+from muster_session.report_client import ReportClient
 from muster_session.scoring_client import ScoringClient
 from muster_session.servicer import NotServed, SessionServicer
 from muster_session.servicer_blocks import BlockServicer
@@ -57,6 +58,7 @@ from muster_session.usecases_finish import Encode
 from muster_session.usecases_join import CodeDesk
 from muster_session.usecases_notices import Notices
 from muster_session.usecases_removal import Removals
+from muster_session.usecases_reports import Reports
 from muster_session.usecases_transitions import Transitions
 from muster_session.watchers import REMOVED, Watchers
 
@@ -129,7 +131,8 @@ class SessionApp:
             NoticeClient(stores.presence, stores.tokens),
             self._clock,
         )
-        self._timers = Timers(parts, scoring, notices)
+        reports = Reports(self._commands, directory, ReportClient(stores.presence, stores.tokens))
+        self._timers = Timers(parts, scoring, notices, reports)
         classes = ClassServicer(
             ClassRequests(Requests(stores.database, ROOMS.request), PostgresClasses),
             PostgresClassDirectory(stores.database),

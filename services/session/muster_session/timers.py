@@ -7,10 +7,12 @@ from muster_kit.db import Deadline
 
 from muster_session.model import RELEASE_DEADLINE, REMOVAL_DEADLINE
 from muster_session.model_notices import NOTICE_DEADLINE
+from muster_session.model_reports import REPORT_DEADLINE
 from muster_session.parts import Parts
 from muster_session.store_scoring import RefusedError, Scoring
 from muster_session.usecases_notices import Notices
 from muster_session.usecases_participants import SEAT_DEADLINE
+from muster_session.usecases_reports import Reports
 from muster_session.usecases_rounds import CLOSE_DEADLINE, FINISH_DEADLINE
 from muster_session.usecases_status import LOBBY_DEADLINE, open_lobby_on_time
 
@@ -20,9 +22,10 @@ _log = structlog.get_logger(__name__)
 class Timers:
     """Fires the deadlines of sessions."""
 
-    def __init__(self, parts: Parts, scoring: Scoring, notices: Notices) -> None:
+    def __init__(self, parts: Parts, scoring: Scoring, notices: Notices, reports: Reports) -> None:
         self._parts = parts
         self._notices = notices
+        self._reports = reports
         self._scoring = scoring
 
     async def fire(self, deadline: Deadline) -> None:
@@ -37,6 +40,8 @@ class Timers:
             await self._tell_of_seat(deadline)
         elif deadline.key == NOTICE_DEADLINE:
             await self._notices.tell(deadline)
+        elif deadline.key == REPORT_DEADLINE:
+            await self._reports.report(deadline)
         elif deadline.key.startswith(REMOVAL_DEADLINE):
             await self._parts.removals.forget(deadline)
         elif deadline.key.startswith(RELEASE_DEADLINE):

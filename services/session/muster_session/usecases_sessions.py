@@ -21,6 +21,7 @@ from muster_session.model import (
 from muster_session.store import Room
 from muster_session.usecases_access import session_of_staff
 from muster_session.usecases_classes import require_classes
+from muster_session.usecases_reports import plan_report
 
 _REMOVABLE = frozenset({Status.DRAFT, *OVER})
 _OPEN = frozenset(Status) - OVER
@@ -48,6 +49,7 @@ async def create_session(
         old_status=None, new_status=session.status, change_time=room.now, changed_by_user_id=caller.subject
     )
     await room.sessions.add_change(change)
+    await plan_report(room)
     return session
 
 
@@ -80,6 +82,7 @@ async def update_session(
     kept_key = (key_hash or session.key_hash) if is_private else ""
     updated = await room.sessions.save(replace(session, settings=settings, key_hash=kept_key))
     room.append(SessionUpdated(updated))
+    await plan_report(room)
     return updated
 
 

@@ -15,6 +15,7 @@ from muster_session.model_blocks import Block
 from muster_session.store import Room
 from muster_session.usecases_access import session_of_staff
 from muster_session.usecases_notices import plan_notice
+from muster_session.usecases_reports import plan_report
 
 LOBBY_DEADLINE = "lobby"
 
@@ -89,6 +90,7 @@ async def record_move(
     await room.sessions.add_change(change)
     room.append(StatusChanged(change, moved, clocks))
     await plan_notice(room, moved, verb, session.status)
+    await plan_report(room)
     return moved
 
 

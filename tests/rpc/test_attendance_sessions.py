@@ -1,0 +1,148 @@
+"""Attendance of real sessions: reported by the session service, seen by presence, settled at the end."""
+
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any
+
+import grpc
+import pytest
+from muster.presence.v1 import attendance_pb2
+from muster.presence.v1.presence_service_pb2 import HeartbeatRequest
+
+from tests.conftest import TestStores
+from tests.rpc.house import House, open_house
+from tests.rpc.lessons import Lesson
+from tests.rpc.registers import ABSENT, ENDED, EXCUSED, LEFT_EARLY, PRESENT, Register, new_register
+from tests.rpc.school import for_classes, student
+from tests.waiting import until
+
+
+@pytest.fixture(scope="module")
+async def house(stores: TestStores, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    """Services of their own, where attendance is looked at often and settled soon."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MUSTER_PRESENCE_ATTENDANCE_INTERVAL", "PT0.2S")
+        environment.setenv("MUSTER_PRESENCE_ATTENDANCE_SETTLING", "PT0.5S")
+        async with open_house(stores, tmp_path_factory.mktemp("house")) as house:
+            yield house
+
+
+@pytest.fixture
+async def register(house: House) -> Register:
+    return await new_register(house)
+
+
+def lesson_of(register: Register) -> Lesson:
+    """Return the session as its host runs it."""
+    return Lesson(register.house, register.school.organization, register.tess, register.session_id)
+
+
+async def beat(register: Register, *user_ids: str) -> None:
+    """Let people be in the session."""
+    for user_id in user_ids:
+        request = HeartbeatRequest(device_id="phone")
+        await register.house.presence.Heartbeat(request, metadata=register.ticket(user_id))
+
+
+async def settled(register: Register) -> dict[str, Any]:
+    """Wait until the attendance is settled; return the records."""
+
+    async def all_settled() -> dict[str, Any]:
+        records = await register.records()
+        return records if all(record.settled for record in records.values()) else {}
+
+    return await until(all_settled)
+
+
+async def test_a_session_is_attended_from_its_start_to_its_end(register: Register) -> None:
+    lesson = lesson_of(register)
+    await lesson.start()
+    await beat(register, "ana", "bo", "guest")
+    lasting = {"ana": PRESENT, "bo": PRESENT, "cy": ABSENT, "guest": PRESENT}
+    await until(lambda: is_equal(register.statuses(), lasting))
+    # What changed is kept while the session runs.
+    await until(lambda: has_change(register, "ana", PRESENT))
+    await lesson.call("PauseSession")
+    await lesson.call("ResumeSession")
+    await lesson.call("EndSession")
+    records = await settled(register)
+    assert {user_id: record.status for user_id, record in records.items()} == lasting
+    spans = await register.house.rows(
+        "SELECT cardinality(span_starts), cardinality(span_ends) FROM presence.attended WHERE scope_id = :id",
+        id=register.session_id,
+    )
+    assert spans == [(2, 2)]
+    points = await register.call("GetAttendanceAnalytics")
+    assert points.latest.student_count == 3
+    assert points.latest.present_count == 2
+    assert points.latest.connection_count == 3
+    # What is settled stays, whatever becomes of the ledger.
+    await register.came("cy", (0, None))
+    assert await register.statuses() == lasting
+
+
+async def test_who_is_marked_stays_so_when_it_is_settled(register: Register) -> None:
+    lesson = lesson_of(register)
+    await lesson.open()
+    await until(lambda: is_known(register))
+    await register.mark(("cy", EXCUSED))
+    await lesson.call("StartSession")
+    await beat(register, "ana")
+    await until(lambda: has_change(register, "ana", PRESENT))
+    await lesson.call("EndSession")
+    records = await settled(register)
+    assert (records["cy"].status, records["cy"].computed_status) == (EXCUSED, ABSENT)
+    assert [change.new_status for change in await register.changes(user_id="cy")] == [EXCUSED]
+    causes = {change.cause for change in await register.changes()}
+    assert causes == {
+        attendance_pb2.ATTENDANCE_CHANGE_CAUSE_MARKED,
+        attendance_pb2.ATTENDANCE_CHANGE_CAUSE_COMPUTED,
+    }
+
+
+async def test_another_rule_settles_what_was_settled_anew(register: Register) -> None:
+    await register.report(ENDED)
+    await register.came("ana", (0, 30))
+    assert (await settled(register))["ana"].status == LEFT_EARLY
+    rule = attendance_pb2.AttendanceRule(present_share=0.5, absent_share=0.1)
+    await register.call("SetAttendanceRule", rule=rule)
+    records = await register.records()
+    assert (records["ana"].status, records["ana"].settled) == (PRESENT, True)
+    last = (await register.changes(user_id="ana"))[-1]
+    assert (last.old_status, last.new_status) == (LEFT_EARLY, PRESENT)
+    assert (last.cause, last.changed_by_user_id) == (
+        attendance_pb2.ATTENDANCE_CHANGE_CAUSE_RULE_CHANGED,
+        "tess",
+    )
+
+
+async def test_a_session_that_is_changed_is_reported_anew(register: Register) -> None:
+    lesson = lesson_of(register)
+    other = await register.school.make("Physics", members=[student("dan", "Dan")])
+    await until(lambda: is_known(register))
+    await lesson.call("UpdateSession", settings=for_classes([other]))
+
+    async def has_dan() -> bool:
+        return list(await register.records()) == ["dan"]
+
+    await until(has_dan)
+
+
+async def is_equal(reading: Awaitable[Any], wanted: Any) -> bool:
+    """Tell whether what is read is what is wanted; what cannot be read yet is not."""
+    try:
+        return bool(await reading == wanted)
+    except grpc.aio.AioRpcError:
+        return False
+
+
+async def is_known(register: Register) -> bool:
+    """Tell whether presence has been told of the session."""
+    try:
+        return bool(await register.records())
+    except grpc.aio.AioRpcError:
+        return False
+
+
+async def has_change(register: Register, user_id: str, status: int) -> bool:
+    """Tell whether somebody's record came to have a status."""
+    return any(change.new_status == status for change in await register.changes(user_id=user_id))
