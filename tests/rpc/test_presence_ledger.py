@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 from muster_presence.model import Cause, Role, ScopeId, ScopeKind, Verb
+from muster_presence.model_intervals import time_of_ms
 from muster_presence.scope_keys import keys_of
 from muster_presence.store import Interval
-from muster_presence.store_ledger import Fact
+from muster_presence.store_erasure_postgres import erase_intervals
+from muster_presence.store_ledger import Deed, Fact
 from redis.asyncio import Redis
 
 from tests.conftest import TestStores
@@ -207,6 +209,23 @@ async def test_nothing_is_done_to_a_scope_in_which_nothing_happened(books: Books
     assert await books.rows(missing + " AND user_id = 'ana'") == [(1,)]
 
 
+async def test_what_is_told_after_the_last_look_is_looked_at(books: Books) -> None:
+    worker, late, dying = books.open_worker(), books.open_worker(), books.open_worker()
+    books.use(late)
+    await books.place.do(Verb.BEAT)
+    books.use(dying)
+    await books.place.do(Verb.LEAVE, sequence=1)
+    await books.check(worker)
+    await books.rows("UPDATE presence.ledger_scope SET touch_time = '2000-01-01' RETURNING 1")
+    await books.check(worker)
+    assert await books.told() == []
+    await late.ledger.close()
+    await books.check(worker)
+    books.place.clock.turn(BOUND_SECONDS)
+    await books.check(worker)
+    assert await books.told() == [("ana", 0, 0)]
+
+
 async def test_a_fact_that_cannot_be_stored_takes_no_other_with_it(books: Books) -> None:
     worker = books.open_worker()
     bad = replace(facts((1000, None, 1))[0].interval, user_id="b\0d")
@@ -250,6 +269,23 @@ async def test_memory_is_bounded_and_the_latest_of_each_is_kept(books: Books) ->
     for number in range(5):
         worker.ledger.note_activity(SCOPE, f"user-{number}", 1000, 2000)
     assert worker.ledger.dropped == 5
+
+
+async def test_what_was_on_its_way_when_its_person_was_erased_is_not_written(books: Books) -> None:
+    told = facts((1000, None, 1), (3000, None, 3), (3001, None, 5))
+    await books.store.write(told[:1], ())
+    async with books.database.transaction(SCOPE.organization_id) as transaction:
+        erased = await erase_intervals(transaction, "ana", time_of_ms(3000))
+    assert erased == (1, {SCOPE})
+    await books.store.write(told, [Deed(SCOPE, "ana", 1000, 1500)])
+    assert [stay.enter_time for stay in await books.intervals.of_scope(SCOPE)] == [time_of_ms(3001)]
+    # Nor is it taken for lost.
+    assert await books.store.not_open(SCOPE, [fact.interval for fact in told]) == []
+    # A request that is repeated at a clock that is behind.
+    async with books.database.transaction(SCOPE.organization_id) as transaction:
+        assert await erase_intervals(transaction, "ana", time_of_ms(2000)) == (1, {SCOPE})
+    await books.store.write(told[1:2], ())
+    assert await books.intervals.of_scope(SCOPE) == []
 
 
 async def test_what_is_asked_for_is_what_there_was(books: Books) -> None:
