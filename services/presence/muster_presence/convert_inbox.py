@@ -47,6 +47,31 @@ def lease_view(lease: presence_pb2.Lease) -> bytes:
     return pb.InboxView(version=1, lease=lease, full=True).SerializeToString()
 
 
+def person_in(event: bytes) -> str:
+    """Return the user whom an event of somebody else's inbox is from or about; "" for none."""
+    message = pb.InboxEvent.FromString(event)
+    kind = message.WhichOneof("event")
+    if kind == "friendship":
+        return message.friendship.friendship.user_id
+    if kind == "invitation":
+        return message.invitation.from_user_id
+    return message.quick_reaction.from_user_id if kind == "quick_reaction" else ""
+
+
+def erased_event(event: bytes) -> bytes:
+    """Return an event without what it told, in the same place."""
+    message = pb.InboxEvent.FromString(event)
+    message.erased.SetInParent()
+    return message.SerializeToString()
+
+
+def is_item_from(kind: str, payload: bytes, user_id: str) -> bool:
+    """Tell whether what waits in somebody's inbox is from a user."""
+    if kind == ItemKind.FRIEND_REQUEST:
+        return Friendship.FromString(payload).user_id == user_id
+    return kind == ItemKind.INVITATION and pb.InvitationNotice.FromString(payload).from_user_id == user_id
+
+
 def _start(message: pb.StartNotice) -> Item:
     time = message.stage_time.ToDatetime(UTC) if message.HasField("stage_time") else None
     is_scheduled = message.stage == pb.START_STAGE_SCHEDULED

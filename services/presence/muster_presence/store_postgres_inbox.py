@@ -23,9 +23,14 @@ ORDER BY room_id
 ON CONFLICT (room_id) DO UPDATE SET head_seq = log.head_seq
 """)
 
+# Whoever was here since has come again, and is new.
 _ERASED: Final = text("""
-SELECT user_id FROM presence.erased_user
-WHERE organization_id = :organization_id AND user_id = ANY (CAST(:user_ids AS text[]))
+SELECT user_id FROM presence.erased_user AS erased
+WHERE organization_id = :organization_id AND user_id = ANY (CAST(:user_ids AS text[])) AND NOT EXISTS (
+    SELECT FROM presence.presence_interval AS later
+    WHERE later.organization_id = :organization_id AND later.user_id = erased.user_id
+      AND later.enter_time > erased.erase_time
+)
 """)
 
 _GIVEN: Final = """
@@ -67,7 +72,7 @@ class PostgresInboxes:
     async def put(self, told: Mapping[str, Notice]) -> int:
         """Put notices into people's inboxes."""
         organization_id = self._transaction.organization_id
-        await self._hold([inbox_room(organization_id, user_id) for user_id in told])
+        await hold_inboxes(self._transaction, [inbox_room(organization_id, user_id) for user_id in told])
         found = await self._connection.execute(
             _ERASED, {"organization_id": organization_id, "user_ids": list(told)}
         )
@@ -87,14 +92,6 @@ class PostgresInboxes:
         self.runs += await append_events(self._transaction, events)
         return len(notices)
 
-    async def _hold(self, room_ids: Sequence[str]) -> None:
-        values = {
-            "organization_id": self._transaction.organization_id,
-            "room_ids": list(room_ids),
-            "epochs": [first_epoch(room_id) for room_id in room_ids],
-        }
-        await self._connection.execute(_HOLD, values)
-
     def _columns(self, items: Mapping[str, Item]) -> dict[str, object]:
         now, latest = self._transaction.now, self._transaction.now + self._kept
         return {
@@ -106,6 +103,16 @@ class PostgresInboxes:
             "order_times": [min(item.order_time or now, now) for item in items.values()],
             "expire_times": [min(item.expire_time or latest, latest) for item in items.values()],
         }
+
+
+async def hold_inboxes(transaction: Transaction, room_ids: Sequence[str]) -> None:
+    """Let nobody else write inboxes until the end of the transaction."""
+    values = {
+        "organization_id": transaction.organization_id,
+        "room_ids": list(room_ids),
+        "epochs": [first_epoch(room_id) for room_id in room_ids],
+    }
+    await transaction.connection.execute(_HOLD, values)
 
 
 def _numbered(event: bytes, seq: int, now: datetime) -> bytes:
