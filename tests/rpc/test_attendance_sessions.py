@@ -6,11 +6,12 @@ from typing import Any
 import grpc
 import pytest
 from muster.presence.v1 import attendance_pb2
+from muster.presence.v1.attendance_service_pb2 import WatchAttendanceRequest
 from muster.presence.v1.presence_service_pb2 import HeartbeatRequest
 
 from tests.conftest import TestStores
 from tests.rpc.house import House, open_house
-from tests.rpc.lessons import Lesson
+from tests.rpc.lessons import Lesson, Watch
 from tests.rpc.registers import ABSENT, ENDED, EXCUSED, LEFT_EARLY, PRESENT, Register, new_register
 from tests.rpc.school import for_classes, student
 from tests.waiting import until
@@ -125,6 +126,33 @@ async def test_a_session_that_is_changed_is_reported_anew(register: Register) ->
         return list(await register.records()) == ["dan"]
 
     await until(has_dan)
+
+
+async def test_who_watches_sees_people_come_and_the_end(register: Register) -> None:
+    lesson = lesson_of(register)
+    await until(lambda: is_known(register))
+    request = WatchAttendanceRequest(session_id=register.session_id)
+    watch = Watch(register.stub.WatchAttendance(request, metadata=register.tess))
+    try:
+        await watch.frame("snapshot")
+        await lesson.start()
+        await beat(register, "ana")
+        await until(lambda: is_told(watch, "ana", PRESENT))
+        await until(lambda: any(frame.view.now.present_count == 1 for frame in watch.frames))
+        await lesson.call("EndSession")
+        result = (await watch.event("settled")).result
+        assert {each.status: each.count for each in result.statuses} == {PRESENT: 1, ABSENT: 2}
+    finally:
+        await watch.close()
+
+
+def is_told(watch: Watch, user_id: str, status: int) -> bool:
+    """Tell whether a stream said that somebody came to have a status, by the clock."""
+    changes = [event.changed.change for event in watch.events if event.HasField("changed")]
+    return any(
+        (change.user_id, change.new_status, change.changed_by_user_id) == (user_id, status, "")
+        for change in changes
+    )
 
 
 async def is_equal(reading: Awaitable[Any], wanted: Any) -> bool:

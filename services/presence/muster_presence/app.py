@@ -140,6 +140,7 @@ class PresenceApp:
                 database=self._database,
                 writer_database=self._writer_database,
                 redis=self._redis,
+                hub=self._people,
                 index=self._index,
                 intervals=PostgresIntervals(self._database),
                 clock=self._clock,

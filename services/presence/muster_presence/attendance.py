@@ -8,11 +8,12 @@ from muster_kit.db import Commands, Database, Deadline, Deadlines
 from muster_kit.rpc.channel import open_channel
 from muster_kit.rpc.tokens import ServiceTokens
 from muster_kit.settings import Settings
-from muster_kit.streams import RedisPublisher
+from muster_kit.streams import Hub, RedisPublisher
 from muster_kit.streams.background import Background
 from redis.asyncio import Redis
 
 from muster_presence.convert_attendance import encode_event
+from muster_presence.convert_attendance_watch import shapes
 from muster_presence.model_attendance import AttendanceRule
 from muster_presence.rosters import SessionRosters
 from muster_presence.servicer_attendance import AttendanceParts, AttendanceServicer
@@ -27,6 +28,7 @@ from muster_presence.timers import Timers
 from muster_presence.usecases_attendance import Custom
 from muster_presence.usecases_attendance_reads import Observations, Sheets
 from muster_presence.usecases_attendance_reports import AttendanceTimers, ScopeReports
+from muster_presence.usecases_attendance_watch import AttendanceWatches
 from muster_presence.usecases_channels import ScopeDevices
 
 
@@ -37,6 +39,7 @@ class Foundations:
     database: Database
     writer_database: Database
     redis: Redis
+    hub: Hub
     index: PresenceIndex
     intervals: Intervals
     clock: Clock
@@ -68,15 +71,21 @@ class Attendance:
         devices = ScopeDevices(under.index, under.intervals)
         observations = Observations(under.intervals, devices)
         directory = PostgresAttendanceDirectory(under.database)
+        sheets = Sheets(directory, observations, custom.rule, under.clock)
+        self._watches = AttendanceWatches(
+            under.hub, directory, sheets, observations, devices, shapes(custom.rule), under.clock
+        )
+        self._look_every = custom.look_every
         self._timers = Timers(AttendanceTimers(self._commands, observations, custom))
         self.reports = ScopeReports(self._commands, SessionRosters(self._session, tokens), custom)
         self.servicer = AttendanceServicer(
             AttendanceParts(
                 commands=self._commands,
                 directory=directory,
-                sheets=Sheets(directory, observations, custom.rule, under.clock),
+                sheets=sheets,
                 observations=observations,
                 devices=devices,
+                watches=self._watches,
                 custom=custom,
             )
         )
@@ -86,6 +95,7 @@ class Attendance:
         exits.push_async_callback(self._session.close, None)
         exits.push_async_callback(self._commands.close)
         background.spawn(self._deadlines.run(), name="fire_deadlines")
+        background.spawn(self._watches.keep_looking(self._look_every), name="look_at_attendance")
 
     async def drain(self) -> None:
         """Leave the deadlines to other workers."""

@@ -32,6 +32,7 @@ from muster_presence.usecases_attendance_reads import (
     sheet_for,
     within_sight,
 )
+from muster_presence.usecases_attendance_watch import AttendanceWatches, Extent
 from muster_presence.usecases_channels import configure_channel, list_channels
 
 _MOST_POINTS: Final = 200
@@ -47,6 +48,7 @@ class AttendanceParts:
     sheets: Sheets
     observations: Observations
     devices: Devices
+    watches: AttendanceWatches
     custom: Custom
 
 
@@ -155,6 +157,11 @@ class AttendanceServicer:
             points=map(convert.point_message, points),
             latest=convert.point_message(latest) if latest else None,
         )
+
+    async def WatchAttendance(self, request: pb.WatchAttendanceRequest, call: Call) -> None:
+        """Stream the attendance of a session as it changes."""
+        extent = Extent(after=request.after, max_frames=request.max_frames, replay_only=request.replay_only)
+        await self._parts.watches.watch(call.caller, request.session_id, extent, call.write)
 
     async def ExportAttendance(self, request: pb.ExportAttendanceRequest, call: Call) -> None:
         """Stream the attendance of a session as a file."""
