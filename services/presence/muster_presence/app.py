@@ -39,7 +39,9 @@ from muster_presence.scope_keys import SCHEMA
 from muster_presence.scope_log import RedisScopeLog
 from muster_presence.servicer import PresenceServicer
 from muster_presence.settings import PresenceServiceSettings
+from muster_presence.store_erasure_attendance import erase_attendance
 from muster_presence.store_erasure_friends import erase_friendships
+from muster_presence.store_erasure_inbox import erase_inbox
 from muster_presence.store_erasure_postgres import erase_intervals
 from muster_presence.store_erasure_redis import RedisForgetting
 from muster_presence.store_intervals_postgres import PostgresIntervals
@@ -172,7 +174,7 @@ class PresenceApp:
                 RedisForgetting(self._index_redis, self._clock, timing),
                 self._clock,
                 erase_intervals,
-                [erase_friendships],
+                [erase_friendships, erase_inbox, erase_attendance],
             ),
             reports=self._attendance.reports,
             settings=service_settings,

@@ -8,6 +8,7 @@ from typing import Final
 from muster_kit.db import Deadline
 from muster_kit.errors import MusterError, Reason, Violation
 
+from muster_presence.model import ScopeKind
 from muster_presence.model_attendance import AttendanceRule, Status
 from muster_presence.model_sheet import (
     Attended,
@@ -86,6 +87,9 @@ async def report_scope(
     elif known is not None:
         attended = replace(attended, teacher_user_ids=known.teacher_user_ids)
     await room.save_attended(attended)
+    if attended.scope.kind is not ScopeKind.SESSION:
+        # Of workouts it is known where they stand; attendance is kept of sessions.
+        return
     if roster is not None:
         await room.put_students(roster.students)
     if attended.is_running:
