@@ -71,12 +71,20 @@ class Books:
     async def check(self, worker: Worker) -> None:
         """Hold the ledger against the index once, and write what was found."""
         await worker.ledger.close()
+        await self.look(worker)
+        await worker.ledger.close()
+
+    async def look(self, worker: Worker) -> None:
+        """Hold the ledger against the index once; what was found is not written yet."""
         await self.store.know([self.place.scope])
         claimed = await self._claim_time()
         # Scopes that other tests have left in the index are looked at as well.
         while await self._claim_time() == claimed:
             await worker.reconciler.check_some()
-        await worker.ledger.close()
+
+    async def forget_touches(self) -> None:
+        """Let it be long ago that anybody was told to have come."""
+        await self.rows("UPDATE presence.ledger_scope SET touch_time = '2000-01-01' RETURNING 1")
 
     async def _claim_time(self) -> object:
         return await self.rows(

@@ -60,16 +60,16 @@ async def test_an_interval_is_written_with_all_that_is_known_of_it(books: Books)
 async def test_who_is_away_does_nothing(books: Books) -> None:
     worker = books.use(books.open_worker())
     await books.place.do(Verb.BEAT)
-    did = books.place.clock.time
-    books.place.clock.turn(10)
-    await books.place.do(Verb.BEAT, is_away=True)
-    await books.place.do(Verb.HOLD, holder="w")
-    books.place.clock.turn(5)
-    await books.place.do(Verb.RENEW, holder="w")
-    await worker.ledger.close()
+    for seconds, verb, said in (
+        (10, Verb.BEAT, {"is_away": True}),
+        (12, Verb.HOLD, {"is_away": True, "holder": "w"}),
+        (15, Verb.RENEW, {"holder": "w"}),
+    ):
+        books.place.clock.turn(seconds)
+        await books.place.do(verb, **said)
+        await worker.ledger.close()
     (stay,) = await books.stays()
-    assert stay.last_activity_time is not None
-    assert (stay.last_activity_time - did).total_seconds() == 10
+    assert stay.last_activity_time == stay.enter_time
 
 
 def facts(*told: tuple[int, int | None, int]) -> list[Fact]:
@@ -192,11 +192,22 @@ async def test_a_coming_that_died_with_its_process_is_found(books: Books) -> Non
     assert await books.told() == [("ana", 0, 10), ("bo", 7, None)]
 
 
+async def test_a_coming_is_found_again_when_who_found_it_died_too(books: Books) -> None:
+    dying, finder, other = books.open_worker(), books.open_worker(), books.open_worker()
+    books.use(dying)
+    await books.place.do(Verb.BEAT)
+    await books.look(finder)
+    await books.forget_touches()
+    await books.look(finder)
+    await books.check(other)
+    assert await books.told() == [("ana", 0, None)]
+
+
 async def test_nothing_is_done_to_a_scope_in_which_nothing_happened(books: Books) -> None:
     worker = books.use(books.open_worker())
     await books.place.do(Verb.BEAT)
     await books.check(worker)
-    await books.rows("UPDATE presence.ledger_scope SET touch_time = '2000-01-01' RETURNING 1")
+    await books.forget_touches()
     await books.check(worker)
     # It would be found missing by whoever looked.
     moved = "UPDATE presence.presence_interval SET enter_time = enter_time - interval '1 s' RETURNING 1"
@@ -216,7 +227,7 @@ async def test_what_is_told_after_the_last_look_is_looked_at(books: Books) -> No
     books.use(dying)
     await books.place.do(Verb.LEAVE, sequence=1)
     await books.check(worker)
-    await books.rows("UPDATE presence.ledger_scope SET touch_time = '2000-01-01' RETURNING 1")
+    await books.forget_touches()
     await books.check(worker)
     assert await books.told() == []
     await late.ledger.close()
