@@ -250,20 +250,21 @@ async def test_what_is_done_in_a_room_is_seen_if_it_is_for_friends(
 ) -> None:
     gathering = Gathering(club.house, organization=club.organization)
     await club.befriend("me", "ana")
-    await club.beat("ana")
+    await club.beat("ana", activity=doing("reading"))
     async with watching(club, "me") as watcher:
         await watcher.until(active("ana"))
         await gathering.beat(club.user("ana"), scopes=[gathering.entry("ana")])
         await gathering.do(club.user("ana"), "exercise", target_id="squats", audience=audience)
         if not is_seen:
             # What comes after it is seen.
-            await club.beat("ana", away=True, activity=doing("reading"))
-            await watcher.until(lambda held: held.here["ana"].activity.kind == "reading")
+            await club.beat("ana", away=True)
+            await watcher.until(lambda held: held.state_of("ana") == PRESENCE_STATE_AWAY)
+            assert watcher.here["ana"].activity.kind == "reading"
             return
         await watcher.until(lambda held: held.here["ana"].activity.kind == "exercise")
         assert watcher.here["ana"].scope == ORGANIZATION
         await gathering.leave(club.user("ana"), gathering.scope)
-        await watcher.until(lambda held: not held.here["ana"].activity.kind)
+        await watcher.until(lambda held: held.here["ana"].activity.kind == "reading")
         assert watcher.state_of("ana") == PRESENCE_STATE_ACTIVE
 
 
