@@ -214,3 +214,12 @@ async def test_what_was_computed_by_the_rule_is_in_the_history(register: Registe
     last = (await register.changes(user_id="bo"))[-1]
     assert (last.old_status, last.new_status) == (LEFT_EARLY, PRESENT)
     assert last.cause == attendance_pb2.ATTENDANCE_CHANGE_CAUSE_RULE_CHANGED
+
+
+async def test_points_come_no_faster_than_sessions_are_looked_at(register: Register) -> None:
+    for share in (0.1, 0.2, 0.3, 0.4):
+        await register.came("bo", (share * 100, share * 100 + 5))
+        await register.call("SetAttendanceRule", rule=attendance_pb2.AttendanceRule(present_share=share))
+    series = await register.call("GetAttendanceAnalytics")
+    assert list(series.points) == [series.latest]
+    assert {each.status: each.count for each in series.latest.statuses} == {PRESENT: 2, ABSENT: 1}

@@ -10,17 +10,9 @@ from muster_kit.timestamps import time_of
 
 from muster_presence.model import ScopeId
 from muster_presence.model_attendance import AttendanceRule, Evidence, Span, Status
+from muster_presence.model_attended import Attended, Phase, require_in_order
 from muster_presence.model_channels import Channel
-from muster_presence.model_sheet import (
-    Attended,
-    Change,
-    Mark,
-    NewMark,
-    Phase,
-    Point,
-    Record,
-    require_in_order,
-)
+from muster_presence.model_sheet import Change, Mark, NewMark, Point, Record
 from muster_presence.store_attendance import ChannelConfigured, RecordChanged, RuleChanged, Settled
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
-from muster_presence.model_sheet import Attended, Change, Record, Stay
+from muster_presence.model_attended import Attended
+from muster_presence.model_sheet import Change, Record, Stay
 
 _CHUNK_BYTES: Final = 64 * 1024
 # A spreadsheet takes what begins so for a formula; OWASP, CSV Injection. Wide forms of them count as well.

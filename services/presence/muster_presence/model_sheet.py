@@ -1,29 +1,20 @@
-"""The attendance sheet of a session: what was reported of it, who is expected, and everyone's records."""
+"""The attendance sheet of a session: who is expected, what teachers decided, and everyone's records."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 from typing import Final
 
-from muster_kit.errors import MusterError, Reason, Violation
+from muster_kit.errors import MusterError, Reason
 
-from muster_presence.model import Role, ScopeId
+from muster_presence.model import Role
 from muster_presence.model_attendance import AttendanceRule, Computed, Evidence, Span, Status, compute
+from muster_presence.model_attended import Attended
 
 _SORT_BYTES: Final = 96
 _NOTHING_KNOWN: Final = Computed(Status.UNKNOWN, Evidence(), "not started")
-
-
-class Phase(IntEnum):
-    """Where a session stands; numbers as in the contract, here as below."""
-
-    EXPECTED = 1
-    ACTIVE = 2
-    PAUSED = 3
-    ENDED = 4
-    CANCELLED = 5
 
 
 class Cause(IntEnum):
@@ -34,34 +25,6 @@ class Cause(IntEnum):
     MARK_WITHDRAWN = 3
     SETTLED = 4
     RULE_CHANGED = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attended:
-    """A session or workout as it was last reported; `revision` is that of the report.
-
-    `spans` are when it was active. `settle_time` is when its attendance became final, None before.
-    """
-
-    scope: ScopeId
-    phase: Phase
-    title: str
-    host_user_id: str
-    revision: int
-    class_ids: tuple[str, ...] = ()
-    teacher_user_ids: tuple[str, ...] = ()
-    spans: tuple[Span, ...] = ()
-    settle_time: datetime | None = None
-
-    @property
-    def start_time(self) -> datetime | None:
-        """When it started; None before."""
-        return self.spans[0].start if self.spans else None
-
-    @property
-    def is_running(self) -> bool:
-        """Whether its attendance changes with time."""
-        return self.phase in {Phase.ACTIVE, Phase.PAUSED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,34 +142,6 @@ class Book:
     records: Mapping[str, Record]
 
 
-def reported(known: Attended | None, told: Attended, change_time: datetime) -> Attended:
-    """Return a session after a report of it; `known` itself when the report is an older one.
-
-    Without spans of its own the report adds to what is known: active from `change_time`, or no longer.
-    """
-    if known is not None and told.revision <= known.revision:
-        return known
-    if told.phase is Phase.CANCELLED:
-        return replace(told, spans=(), settle_time=None)
-    spans = told.spans or _spans_after(known.spans if known else (), told.phase, change_time)
-    return replace(told, spans=spans, settle_time=known.settle_time if known else None)
-
-
-def require_in_order(spans: Sequence[Span]) -> None:
-    """Raise MusterError(INVALID_FIELD) unless spans follow each other, and none but the last is open."""
-    last_end: datetime | None = None
-    for index, span in enumerate(spans):
-        is_open_too_soon = span.end is None and index < len(spans) - 1
-        ends_before_it_starts = span.end is not None and span.end < span.start
-        overlaps = last_end is not None and span.start < last_end
-        if is_open_too_soon or ends_before_it_starts or overlaps:
-            violation = Violation(
-                f"active_spans[{index}]", "must follow the one before, and end unless it is the last"
-            )
-            raise MusterError(Reason.INVALID_FIELD, violations=[violation])
-        last_end = span.end
-
-
 def make_sheet(
     book: Book, stays: Iterable[Stay], deployment_rule: AttendanceRule, *, as_of: datetime
 ) -> list[Record]:
@@ -273,19 +208,6 @@ def sort_key(text: str) -> str:
     letters = unicodedata.normalize("NFKD", text.casefold())
     plain = "".join(letter for letter in letters if letter != "\0" and not unicodedata.combining(letter))
     return plain.encode()[:_SORT_BYTES].decode(errors="ignore")
-
-
-def _spans_after(spans: tuple[Span, ...], phase: Phase, change_time: datetime) -> tuple[Span, ...]:
-    is_open = bool(spans) and spans[-1].end is None
-    if phase is Phase.ACTIVE and not is_open:
-        return (*spans, Span(max(change_time, _end(spans, change_time))))
-    if phase in {Phase.PAUSED, Phase.ENDED} and is_open:
-        return (*spans[:-1], Span(spans[-1].start, max(change_time, spans[-1].start)))
-    return spans
-
-
-def _end(spans: Sequence[Span], default: datetime) -> datetime:
-    return (spans[-1].end or default) if spans else default
 
 
 def _by_person(stays: Iterable[Stay], students: Mapping[str, Student]) -> dict[str, list[Stay]]:

@@ -39,8 +39,8 @@ class PresenceServiceSettings(BaseSettings):
     inbox_kept: timedelta = Field(
         timedelta(days=30),
         ge=timedelta(days=1),
-        description="How long what a person was told stays in the inbox, such as P30D; of a person's, at least "
-        "the newest 512 within that time.",
+        description="How long what a person was told stays in the inbox, such as P30D; of a person's, at "
+        "least the newest 512 within that time.",
     )
 
     attendance_interval: timedelta = Field(
@@ -51,7 +51,7 @@ class PresenceServiceSettings(BaseSettings):
     attendance_settling: timedelta = Field(
         timedelta(seconds=15),
         ge=timedelta(0),
-        description="How long after the end of a session its attendance is settled: the ledger may be so late.",
+        description="How long after its end a session's attendance is settled: the ledger may be so late.",
     )
 
     max_friends: int = Field(500, ge=1, le=10_000, description="Most friends of one person.")

@@ -29,8 +29,8 @@ class Interval:
 
 NoteIntervals: TypeAlias = Callable[[ScopeId, Sequence[Interval]], None]
 """Is told who came and went in a scope."""
-NoteActivity: TypeAlias = Callable[[ScopeId, str, int, int], None]
-"""Is told the scope, the user, since when they are there and when they did something, in milliseconds."""
+NoteActivity: TypeAlias = Callable[[ScopeId, Sequence[tuple[str, int]], int], None]
+"""Is told who did something in a scope, each with since when they are there, and when; in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from muster_kit.db import Deadline
 
 from muster_presence.model import ScopeId
 from muster_presence.model_attendance import AttendanceRule, Status
+from muster_presence.model_attended import Attended
 from muster_presence.model_channels import Channel
-from muster_presence.model_sheet import Attended, Book, Change, Mark, Point, Record, SessionRule, Student
+from muster_presence.model_sheet import Book, Change, Mark, Point, Record, SessionRule, Student
 
 Place = tuple[str, str]
 """Where in a list that goes by a text: the text's sort key, and the id of what is there."""
@@ -125,8 +126,8 @@ class AttendanceRoom(Protocol):
         """Return the newest point."""
         ...
 
-    async def add_point(self, point: Point) -> None:
-        """Append a point."""
+    async def add_point(self, point: Point, *, instead_of: Point | None = None) -> None:
+        """Append a point, or put it in the place of the newest one."""
         ...
 
     async def channel(self, name: str) -> Channel | None:

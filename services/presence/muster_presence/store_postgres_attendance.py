@@ -6,15 +6,16 @@ from typing import Any
 
 from muster_kit.db import Deadline, RoomTransaction
 from muster_kit.errors import MusterError, Reason
-from sqlalchemy import ColumnElement, Select, Table, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, Table, and_, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from muster_presence.attendance_rooms import scope_of_room
 from muster_presence.model import ScopeId
 from muster_presence.model_attendance import Status
+from muster_presence.model_attended import Attended
 from muster_presence.model_channels import Channel
-from muster_presence.model_sheet import Attended, Book, Change, Mark, Point, Record, SessionRule, Student
+from muster_presence.model_sheet import Book, Change, Mark, Point, Record, SessionRule, Student
 from muster_presence.store_attendance import Event
 from muster_presence.store_attendance_rows import (
     attended_of,
@@ -145,8 +146,11 @@ class PostgresAttendanceRoom:
         """Return the newest point."""
         return await find_last_point(self._connection, self.scope)
 
-    async def add_point(self, point: Point) -> None:
-        """Append a point."""
+    async def add_point(self, point: Point, *, instead_of: Point | None = None) -> None:
+        """Append a point, or replace one."""
+        if instead_of is not None:
+            is_it = and_(_is_of(POINT, self.scope), POINT.c.record_time == instead_of.record_time)
+            await self._connection.execute(delete(POINT).where(is_it))
         values = {**self._key, **point_values(point)}
         await self._connection.execute(upsert(POINT).values(**values).on_conflict_do_nothing())
 

@@ -9,8 +9,9 @@ from sqlalchemy import ColumnElement, and_, exists, func, or_, select, tuple_
 
 from muster_presence.attendance_rooms import room_of
 from muster_presence.model import ScopeId, ScopeKind
+from muster_presence.model_attended import Attended
 from muster_presence.model_channels import Channel
-from muster_presence.model_sheet import Attended, Book, Change, Point, Record
+from muster_presence.model_sheet import Book, Change, Point, Record
 from muster_presence.store_attendance import RecordFilter
 from muster_presence.store_attendance_rows import change_of, channel_of, point_of, record_of
 from muster_presence.store_postgres_attendance import find_attended, find_last_point, read_book

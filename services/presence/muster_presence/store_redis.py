@@ -218,9 +218,13 @@ class RedisPresence:
             return
         for scope, each in steps.items():
             results = taken[scope]
-            for step, outcome, enter_ms in zip(each, results.outcomes, results.enter_ms, strict=True):
-                if outcome is Outcome.TAKEN and step.verb in _ACTS and not step.is_away:
-                    self._note_activity(scope, step.user_id, enter_ms, now_ms)
+            active = [
+                (step.user_id, enter_ms)
+                for step, outcome, enter_ms in zip(each, results.outcomes, results.enter_ms, strict=True)
+                if outcome is Outcome.TAKEN and step.verb in _ACTS and not step.is_away
+            ]
+            if active:
+                self._note_activity(scope, active, now_ms)
 
     def _tell(self, scope: ScopeId, facts: Sequence[Sequence[Any]]) -> None:
         if self._note is not None and facts:

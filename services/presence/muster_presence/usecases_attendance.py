@@ -10,13 +10,12 @@ from muster_kit.errors import MusterError, Reason, Violation
 
 from muster_presence.model import ScopeKind
 from muster_presence.model_attendance import AttendanceRule, Status
+from muster_presence.model_attended import Attended, Phase, reported
 from muster_presence.model_sheet import (
-    Attended,
     Cause,
     Change,
     Mark,
     NewMark,
-    Phase,
     Point,
     Record,
     SessionRule,
@@ -24,7 +23,6 @@ from muster_presence.model_sheet import (
     Student,
     count,
     make_sheet,
-    reported,
     require_revision,
 )
 from muster_presence.store_attendance import AttendanceRoom, RecordChanged, Roster, RuleChanged, Settled
@@ -222,7 +220,7 @@ async def _write_down(
         await room.save_attended(attended)
     await _save(room, attended, news, changes, book.students)
     point = count(records, seen.here(room.now), connections=seen.connections, now=room.now)
-    await _add_point(room, point)
+    await _add_point(room, point, custom.look_every)
     return point
 
 
@@ -244,11 +242,15 @@ async def _save(
         room.append(RecordChanged(change, by_user[change.user_id]))
 
 
-async def _add_point(room: AttendanceRoom, point: Point) -> None:
-    """Append a point if anything in it is new."""
+async def _add_point(room: AttendanceRoom, point: Point, every: timedelta) -> None:
+    """Keep a point if anything in it is new; in place of the last one if that is as good as of now."""
     last = await room.last_point()
-    if last is None or replace(last, record_time=point.record_time) != point:
+    if last is None:
         await room.add_point(point)
+    elif replace(last, record_time=point.record_time) != point:
+        # Half the time: looks come a little early or late.
+        is_recent = point.record_time - last.record_time < every / 2
+        await room.add_point(point, instead_of=last if is_recent else None)
 
 
 def _require_known(marks: Sequence[NewMark], records: Mapping[str, Record]) -> None:

@@ -6,7 +6,7 @@ from muster_kit.caller import Caller, CallerKind, OrganizationRole, RoomRole
 from muster_kit.errors import MusterError, Reason
 
 from muster_presence.model import ScopeId, ScopeKind
-from muster_presence.model_sheet import Attended
+from muster_presence.model_attended import Attended
 from muster_presence.store_attendance import AttendanceDirectory
 
 _OVER_ALL: Final = frozenset({OrganizationRole.OWNER, OrganizationRole.ADMIN})

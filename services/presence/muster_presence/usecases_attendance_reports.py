@@ -13,7 +13,7 @@ from muster_kit.errors import MusterError, Reason, Violation
 
 from muster_presence.attendance_rooms import room_of, scope_of_room
 from muster_presence.model import ScopeId, ScopeKind
-from muster_presence.model_sheet import Attended
+from muster_presence.model_attended import Attended
 from muster_presence.store_attendance import AttendanceRoom, Roster, Rosters
 from muster_presence.usecases_access import Place, require_service_for, scope_of
 from muster_presence.usecases_attendance import (

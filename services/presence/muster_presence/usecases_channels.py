@@ -9,8 +9,9 @@ import structlog
 from muster_kit.errors import MusterError, Reason
 
 from muster_presence.model import ScopeId
+from muster_presence.model_attended import Attended
 from muster_presence.model_channels import MAIN, MOST_CHANNELS, Channel
-from muster_presence.model_sheet import Attended, require_revision
+from muster_presence.model_sheet import require_revision
 from muster_presence.store import PresenceIndex
 from muster_presence.store_attendance import AttendanceDirectory, AttendanceRoom, ChannelConfigured, Devices
 from muster_presence.store_intervals import Intervals

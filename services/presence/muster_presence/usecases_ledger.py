@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final, TypeAlias
 
 import structlog
@@ -20,6 +21,8 @@ _CLOSE_SECONDS: Final = 5.0
 
 _Person: TypeAlias = tuple[ScopeId, str]
 """Someone in a scope."""
+_When: TypeAlias = tuple[int, int]
+"""Since when someone is here, and when they did something, in milliseconds."""
 
 _log = structlog.get_logger(__name__)
 
@@ -41,7 +44,9 @@ class Ledger:
         self._pause_seconds = pause_seconds
         self._facts: defaultdict[_Person, dict[int, Interval]] = defaultdict(dict)
         self._fact_count = 0
-        self._deeds: dict[_Person, Deed] = {}
+        # By scope first: that is looked up once for the many people of a batch of beats.
+        self._deeds: defaultdict[ScopeId, dict[str, _When]] = defaultdict(dict)
+        self._deed_count = 0
         self._has_come = asyncio.Event()
         self._is_away = False
         self.dropped = 0
@@ -53,13 +58,17 @@ class Ledger:
             self._keep((scope, interval.user_id), interval)
         self._has_come.set()
 
-    def note_activity(self, scope: ScopeId, user_id: str, enter_ms: int, act_ms: int) -> None:
-        """Have it written that someone, who is here since `enter_ms`, did something at `act_ms`."""
-        person = (scope, user_id)
-        if person not in self._deeds and len(self._deeds) >= self._most_kept:
-            self._drop()
-            return
-        self._deeds[person] = Deed(scope, user_id, enter_ms, act_ms)
+    def note_activity(self, scope: ScopeId, people: Sequence[tuple[str, int]], act_ms: int) -> None:
+        """Have it written that people, each here since a time, did something at `act_ms`."""
+        known = self._deeds[scope]
+        before = len(known)
+        room = self._most_kept - self._deed_count
+        for user_id, enter_ms in people:
+            if user_id in known or len(known) - before < room:
+                known[user_id] = enter_ms, act_ms
+            else:
+                self._drop()
+        self._deed_count += len(known) - before
         self._has_come.set()
 
     async def keep_writing(self) -> None:
@@ -87,7 +96,7 @@ class Ledger:
         taken = {person: self._facts.pop(person) for person in people}
         facts = [Fact(scope, each) for (scope, _), stays in taken.items() for each in stays.values()]
         self._fact_count -= len(facts)
-        deeds = [self._deeds.pop(person) for person in list(self._deeds)[:_PEOPLE_A_BATCH]]
+        deeds = self._take_deeds()
         is_written = False
         try:
             await self._write(facts, deeds)
@@ -106,6 +115,17 @@ class Ledger:
             self._has_come.clear()
             return True
         return False
+
+    def _take_deeds(self) -> Sequence[Deed]:
+        taken: list[Deed] = []
+        while self._deeds and len(taken) < _PEOPLE_A_BATCH:
+            scope, known = next(iter(self._deeds.items()))
+            user_ids = list(islice(known, _PEOPLE_A_BATCH - len(taken)))
+            taken += [Deed(scope, user_id, *known.pop(user_id)) for user_id in user_ids]
+            if not known:
+                del self._deeds[scope]
+        self._deed_count -= len(taken)
+        return taken
 
     async def _write(self, facts: Sequence[Fact], deeds: Sequence[Deed]) -> None:
         """Write all, but those that PostgreSQL cannot hold: these are looked for and left out."""
@@ -127,11 +147,8 @@ class Ledger:
         for fact in facts:
             self._keep((fact.scope, fact.interval.user_id), fact.interval)
         for deed in deeds:
-            person = (deed.scope, deed.user_id)
-            if person in self._deeds or len(self._deeds) < self._most_kept:
-                self._deeds.setdefault(person, deed)
-            else:
-                self._drop()
+            if deed.user_id not in self._deeds[deed.scope]:
+                self.note_activity(deed.scope, [(deed.user_id, deed.enter_ms)], deed.act_ms)
 
     def _keep(self, person: _Person, interval: Interval) -> None:
         has_room = self._fact_count < self._most_kept

@@ -68,7 +68,7 @@ _INDEXES = (
     """CREATE INDEX presence_interval_of_user ON presence.presence_interval
        (organization_id, user_id, enter_time DESC, interval_id DESC)""",
     """CREATE INDEX presence_interval_open ON presence.presence_interval
-       (organization_id, scope_kind, scope_id) WHERE leave_time IS NULL""",
+       (organization_id, scope_kind, scope_id, user_id, enter_time) WHERE leave_time IS NULL""",
     "CREATE INDEX ledger_scope_claim ON presence.ledger_scope (claim_time)",
 )
 
