@@ -1,0 +1,78 @@
+"""Friends over several workers, and while a store is away."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import grpc
+import pytest
+from muster.presence.v1.friend_service_pb2_grpc import FriendServiceStub
+from muster.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
+from muster_presence.app import build
+from muster_presence.settings import PresenceServiceSettings
+from muster_stack.hosting import Host
+
+from tests.rpc.house import House, _free_port
+from tests.rpc.presence_friends import FRIENDS, RECEIVED, REQUESTED, Club, watching
+
+NOWHERE = "redis://127.0.0.1:9"
+
+
+async def worker(house: House, **changes: str) -> AsyncIterator[House]:
+    """Run one more worker over the stores of the house."""
+    address = f"127.0.0.1:{_free_port()}"
+    settings = house.settings.model_copy(update={"listen": address, **changes})
+    app = build(settings, PresenceServiceSettings())
+    async with Host(settings, [app]), grpc.aio.insecure_channel(address) as channel:
+        yield replace(house, presence=PresenceServiceStub(channel), friends=FriendServiceStub(channel))
+
+
+@pytest.fixture
+async def other_worker(house: House) -> AsyncIterator[House]:
+    async for each in worker(house):
+        yield each
+
+
+@pytest.fixture
+async def without_redis(house: House) -> AsyncIterator[House]:
+    async for each in worker(house, redis_url=NOWHERE):
+        yield each
+
+
+async def test_workers_tell_each_other(house: House, other_worker: House) -> None:
+    here = Club(house)
+    there = Club(other_worker, organization=here.organization)
+    async with watching(here, "me") as watcher:
+        await watcher.until(lambda held: held.views)
+        await there.befriend("me", "ana")
+        await there.beat("ana")
+        await watcher.until(lambda held: held.state_of("ana") == 1)
+        assert watcher.friendships == {"ana": FRIENDS}
+        await there.call("RemoveFriend", "ana", user_id="me")
+        await watcher.until(lambda held: held.state_of("ana") == 4)
+
+
+async def test_two_at_two_workers_become_friends_once(house: House, other_worker: House) -> None:
+    here = Club(house)
+    there = Club(other_worker, organization=here.organization)
+    for turn in range(50):
+        one, other = f"a{turn}", f"b{turn}"
+        made = await asyncio.gather(here.ask(one, other), there.ask(other, one))
+        assert {each.state for each in made} == {REQUESTED, FRIENDS}
+
+
+async def test_friendships_do_without_redis(house: House, without_redis: House) -> None:
+    club = Club(without_redis)
+    there = Club(house, organization=club.organization)
+    await club.befriend("me", "ana")
+    (friend,) = (await club.call("ListFriends", "me")).friendships
+    assert (friend.state, friend.HasField("presence")) == (FRIENDS, False)
+    await club.call("SendQuickReaction", "me", user_id="ana", reaction="👍")
+    async with watching(club, "ana") as watcher:
+        await watcher.until(lambda held: held.kinds)
+        assert watcher.friendships == {"me": FRIENDS}
+        # What others do is found in the log.
+        await there.ask("bo", "ana")
+        await watcher.until(lambda held: held.told)
+        assert watcher.told == [("bo", RECEIVED)]
+        assert watcher.views == 0
