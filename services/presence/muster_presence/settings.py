@@ -1,7 +1,7 @@
 """What an operator can set of the presence service alone, beside the settings all services share."""
 
 from datetime import timedelta
-from typing import Final, Self
+from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -71,7 +71,7 @@ class PresenceServiceSettings(BaseSettings):
         ge=timedelta(0),
         description="How long after a refusal the same person may be asked again by the same, such as P1D.",
     )
-    quick_reactions: tuple[str, ...] = Field(
+    quick_reactions: tuple[Annotated[str, Field(min_length=1, max_length=32)], ...] = Field(
         ("👍", "👏", "💪", "🔥", "🎉", "😂", "😮", "❤️"),
         min_length=1,
         max_length=256,
