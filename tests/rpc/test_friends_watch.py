@@ -82,6 +82,29 @@ async def test_who_has_nobody_watches_too(club: Club) -> None:
         assert watcher.told == [("ana", RECEIVED)]
 
 
+async def test_who_watches_is_known_by_name(club: Club) -> None:
+    async with watching(club, "ana") as ana:
+        await ana.until(lambda held: held.kinds)
+        assert (await club.ask("me", "ana")).display_name == "Ana"
+    # Of who has done nothing yet there is no name.
+    assert (await club.ask("me", "bo")).display_name == ""
+
+
+async def test_many_who_come_at_once_all_see_their_friends(club: Club) -> None:
+    people = [f"u{number}" for number in range(12)]
+    await club.beat("ana")
+    for each in people:
+        await club.befriend("ana" if each < "u5" else "bo", each)
+
+    async def see(user_id: str) -> list[str]:
+        async with watching(club, user_id) as watcher:
+            await watcher.until(lambda held: held.views)
+            return list(watcher.here)
+
+    seen = await asyncio.gather(*map(see, people))
+    assert seen == [["ana"] if each < "u5" else [] for each in people]
+
+
 async def test_both_are_told_what_happens_in_order(club: Club) -> None:
     async with watching(club, "ana") as ana, watching(club, "bo") as bo:
         for watcher in (ana, bo):

@@ -95,8 +95,8 @@ class FriendDirectory(Protocol):
         """Return friends and open requests by name at one moment of the person's log, and its seq then."""
         ...
 
-    async def begin(self, organization_id: str, user_id: str, /) -> None:
-        """Let the person have a log, unless they do."""
+    async def begin(self, organization_id: str, user_id: str, display_name: str, /) -> None:
+        """Let the person have a log, unless they do, and remember by which name they go."""
         ...
 
     async def friend_ids(

@@ -10,6 +10,7 @@ from sqlalchemy import Row, text
 from muster_presence.model_friends import Friendship, Standing
 from muster_presence.person_rooms import begin_log, friends_room
 from muster_presence.store_friends import FriendFilter, ListedFriendship
+from muster_presence.store_postgres_friends import keep_name
 
 _IN_SNAPSHOT: Final = [Standing.REQUESTED.value, Standing.RECEIVED.value, Standing.FRIENDS.value]
 
@@ -101,10 +102,11 @@ class PostgresFriendDirectory:
             rows = await _listed(transaction, user_id, wanted, after=None, limit=limit)
         return seq or 0, [_friendship(row) for row in rows]
 
-    async def begin(self, organization_id: str, user_id: str) -> None:
-        """Let the person have a log, unless they do."""
+    async def begin(self, organization_id: str, user_id: str, display_name: str) -> None:
+        """Let the person have a log, unless they do, and remember by which name they go."""
         async with self._database.transaction(organization_id) as transaction:
             await begin_log(transaction, friends_room(organization_id, user_id))
+            await keep_name(transaction, user_id, display_name)
 
     async def friend_ids(self, organization_id: str, user_ids: Sequence[str]) -> Mapping[str, frozenset[str]]:
         """Return who is friends with each of these people."""

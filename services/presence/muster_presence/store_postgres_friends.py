@@ -175,9 +175,7 @@ class PostgresFriends:
 
     async def keep_name(self, user_id: str, display_name: str) -> None:
         """Remember by which name someone goes."""
-        if display_name:
-            name = {"display_name": display_name, "sort_name": sort_key(display_name)}
-            await self._run(_KEEP_NAME, user_id=user_id, **name)
+        await keep_name(self.transaction, user_id, display_name)
 
     async def names(self, user_ids: Sequence[str]) -> Mapping[str, str]:
         """Return by which names people go, as far as they are known."""
@@ -217,3 +215,12 @@ class PostgresFriends:
         wanted = {name: names[name] for name in statement.compile().params}
         result = await self.transaction.connection.execute(statement, wanted)
         return result.all() if result.returns_rows else ()
+
+
+async def keep_name(transaction: Transaction, user_id: str, display_name: str) -> None:
+    """Remember by which name someone goes; an empty one changes nothing."""
+    if not display_name:
+        return
+    names = {"organization_id": transaction.organization_id, "user_id": user_id}
+    name = {"display_name": display_name, "sort_name": sort_key(display_name)}
+    await transaction.connection.execute(_KEEP_NAME, names | name)

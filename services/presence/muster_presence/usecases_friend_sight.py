@@ -1,5 +1,6 @@
 """What one person sees of their friends, in versions: streams are given what changed since theirs."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -52,6 +53,8 @@ class Sight:
         self.friends: frozenset[str] = frozenset()
         self.is_known = False
         """Whether it was ever seen who is here: until then there is nothing to show."""
+        self.was_looked = asyncio.Event()
+        """Set when it was looked for the first time, in vain perhaps."""
         self.shown_in: list[tuple[Room, Shape]] = []
         self._away = away
         self._version = version

@@ -9,7 +9,6 @@ from typing import Final, Protocol, TypeAlias
 
 import structlog
 from muster_kit.clock import Clock
-from muster_kit.errors import MusterError
 from muster_kit.streams import Hub
 from muster_kit.streams.background import Background
 from muster_kit.streams.room import Room
@@ -21,6 +20,9 @@ _PAUSE_SECONDS: Final = 0.1
 """What changes within it is looked at once."""
 
 _CHECK_SECONDS: Final = 15.0
+_PARTS: Final = 8
+"""So many checks it takes to look at everybody again."""
+
 _RETRY_SECONDS: Final = 1.0
 _PEOPLE_A_CALL: Final = 500
 
@@ -58,8 +60,8 @@ class FriendSights:
     """What is seen by those who have a stream in this process.
 
     The index calls with the names of those who are seen otherwise by friends, and whoever makes or ends a
-    friendship with those of the two. A call is a hint: everything is looked at again now and then, and when
-    calls may have been missed. All who changed within a moment are read in one go, whoever sees them.
+    friendship with those of the two. A call is a hint: all is looked at again now and then, and when calls
+    may have been missed. All who came or changed within a moment are read in one go, by one task.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class FriendSights:
         self._due_friends: defaultdict[str, set[str]] = defaultdict(set)
         self._due_people: defaultdict[str, set[str]] = defaultdict(set)
         self._unknown: set[Sight] = set()
+        self._checks = 0
         self._wanted = asyncio.Event()
         self._background = Background()
         hub.on_run(lambda room_id, _: self._hear_log(room_id))
@@ -126,15 +129,15 @@ class FriendSights:
                 async with asyncio.timeout_at(check_at):
                     await self._wanted.wait()
             if loop.time() >= check_at:
-                self._doubt(self._sights)
+                self._doubt_some()
                 check_at = loop.time() + _CHECK_SECONDS
             self._wanted.clear()
             try:
                 await self._look()
                 was_away = False
-            except MusterError as error:
+            except Exception as error:  # noqa: BLE001 - no fault may end what every such stream waits for
                 if not was_away:
-                    _log.warning("friends_not_seen", error=str(error))
+                    _log.warning("friends_not_seen", error=repr(error))
                 was_away = True
                 self._wanted.set()
                 await asyncio.sleep(_RETRY_SECONDS)
@@ -152,20 +155,11 @@ class FriendSights:
         )
 
     async def _begin(self, sight: Sight) -> None:
-        """Read what is seen before the stream begins; what is away is shown when it is back."""
-        organization_id, user_id = sight.organization_id, sight.user_id
-        try:
-            found = await self._directory.friend_ids(organization_id, [user_id])
-            self._group(sight, found[user_id])
-            looks = await self._presence.seen(organization_id, sorted(sight.friends))
-        except MusterError as error:
-            _log.info("friends_not_seen_yet", error=str(error))
-            self._unknown.add(sight)
-            self._due_people[organization_id] |= sight.friends
-            self._regroup(organization_id, {user_id})
-            return
-        sight.see({friend_id: looks.get(friend_id) for friend_id in sight.friends})
-        sight.know()
+        """Wait until it was looked who is here, or could not be: that is shown when the stores are back."""
+        self._unknown.add(sight)
+        self._due_friends[sight.organization_id].add(sight.user_id)
+        self._wanted.set()
+        await sight.was_looked.wait()
 
     def _drop(self, sight: Sight) -> None:
         self._unknown.discard(sight)
@@ -201,7 +195,7 @@ class FriendSights:
         elif payload[:1] == _FRIENDS:
             self._regroup(organization_id, user_ids)
         else:
-            self._doubt([organization_id])
+            self._doubt(organization_id)
 
     def _hear_log(self, room_id: str) -> None:
         person = self._bells.person_of(room_id)
@@ -214,20 +208,42 @@ class FriendSights:
             self._due_friends[organization_id] |= here
             self._wanted.set()
 
-    def _doubt(self, organization_ids: Iterable[str]) -> None:
-        for organization_id in organization_ids:
-            sights = self._sights.get(organization_id, {})
-            self._due_friends[organization_id] |= sights.keys()
-            for sight in sights.values():
-                self._due_people[organization_id] |= sight.friends
+    def _doubt(self, organization_id: str) -> None:
+        sights = self._sights.get(organization_id, {})
+        self._due_friends[organization_id] |= sights.keys()
+        for sight in sights.values():
+            self._due_people[organization_id] |= sight.friends
+        self._wanted.set()
+
+    def _doubt_some(self) -> None:
+        """Look again at a part of all, another each time."""
+        self._checks += 1
+        for organization_id, sights in self._sights.items():
+            some = {
+                user_id
+                for user_id in sights
+                if hash((organization_id, user_id)) % _PARTS == self._checks % _PARTS
+            }
+            self._due_friends[organization_id] |= some
+            for user_id in some:
+                self._due_people[organization_id] |= sights[user_id].friends
         self._wanted.set()
 
     async def _look(self) -> None:
-        await self._work_off(self._due_friends, self._look_who)
-        await self._work_off(self._due_people, self._look_at)
+        # Whoever comes while others are looked at is not known by that.
         unknown, self._unknown = self._unknown, set()
-        for sight in unknown:
-            sight.know()
+        try:
+            await self._work_off(self._due_friends, self._look_who)
+            await self._work_off(self._due_people, self._look_at)
+        except BaseException:
+            self._unknown |= unknown
+            raise
+        else:
+            for sight in unknown:
+                sight.know()
+        finally:
+            for sight in unknown:
+                sight.was_looked.set()
 
     async def _work_off(
         self, due: defaultdict[str, set[str]], look: Callable[[str, Sequence[str]], Awaitable[None]]

@@ -53,7 +53,7 @@ class FriendWatches:
     ) -> None:
         """Stream the caller's friendships until the stream ends; MusterError DRAINING, UNAVAILABLE."""
         organization_id, user_id = caller.organization_id, caller.subject
-        await self._directory.begin(organization_id, user_id)
+        await self._directory.begin(organization_id, user_id, caller.display_name)
         opening = self._hub.open(
             organization_id,
             self._room_of(organization_id, user_id),
