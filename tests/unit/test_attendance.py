@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from muster_presence.model_attendance import AttendanceRule, Computed, Span, Status, compute
 
@@ -128,6 +128,8 @@ def rules(draw: st.DrawFn) -> AttendanceRule:
 
 
 @given(stays, stays, active_spans(), rules(), seconds)
+@example([Span(at(0), at(20))], [Span(at(40), at(50))], list(LESSON), AttendanceRule(), at(50))
+@example([Span(at(30), at(50))], [Span(at(0), at(5))], list(LESSON), AttendanceRule(), at(50))
 def test_being_there_longer_never_makes_it_worse(
     some: list[Span], more: list[Span], active: list[Span], rule: AttendanceRule, as_of: datetime
 ) -> None:

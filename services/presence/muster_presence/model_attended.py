@@ -43,6 +43,10 @@ class Attended:
         """When it started; None before."""
         return self.spans[0].start if self.spans else None
 
+    def last_change_time(self, default: datetime) -> datetime:
+        """Return when it last became active or stopped being so."""
+        return (self.spans[-1].end or self.spans[-1].start) if self.spans else default
+
     @property
     def is_running(self) -> bool:
         """Whether its attendance changes with time."""

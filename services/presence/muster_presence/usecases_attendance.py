@@ -34,6 +34,11 @@ SETTLE_DEADLINE: Final = "settle"
 """A session is over, and the ledger has all that was still on its way."""
 
 
+_FORGOTTEN_AFTER: Final = timedelta(hours=12)
+"""Nobody ended a session that began or paused so long ago; it is looked at less often from then on."""
+_SELDOM: Final = 60
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """What is seen from outside of a session's attendance: who was there when, and how many devices are."""
@@ -106,7 +111,9 @@ async def look_again(room: AttendanceRoom, deadline: Deadline, seen: Observed, c
     if not book.attended.is_running:
         return
     await _write_down(room, seen, custom, _BY_THE_CLOCK)
-    await room.set_deadline(LOOK_DEADLINE, room.now + custom.look_every)
+    seldom = room.now - book.attended.last_change_time(room.now) > _FORGOTTEN_AFTER
+    pause = custom.look_every * (_SELDOM if seldom else 1)
+    await room.set_deadline(LOOK_DEADLINE, room.now + pause)
 
 
 async def settle(room: AttendanceRoom, deadline: Deadline, seen: Observed, custom: Custom) -> None:
