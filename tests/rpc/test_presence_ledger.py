@@ -242,8 +242,8 @@ async def test_a_fact_that_cannot_be_stored_takes_no_other_with_it(books: Books)
     bad = replace(facts((1000, None, 1))[0].interval, user_id="b\0d")
     for fact in facts((1000, None, 1), (2000, None, 2), (3000, None, 3)):
         worker.ledger.note(SCOPE, [fact.interval, bad])
-        worker.ledger.note_activity(SCOPE, "ana", 2000, 2500)
-        worker.ledger.note_activity(SCOPE, "b\0d", 2000, 2500)
+        worker.ledger.note_activity(SCOPE, [("ana", 2000)], 2500)
+        worker.ledger.note_activity(SCOPE, [("b\0d", 2000)], 2500)
     await worker.ledger.close()
     rows = await books.rows("SELECT user_id FROM presence.presence_interval")
     assert rows == [("ana",)] * 3
@@ -278,7 +278,7 @@ async def test_memory_is_bounded_and_the_latest_of_each_is_kept(books: Books) ->
     enter_times = "SELECT extract(epoch FROM enter_time)::int FROM presence.presence_interval ORDER BY 1"
     assert await books.rows(enter_times) == [(3,), (4,), (5,)]
     for number in range(5):
-        worker.ledger.note_activity(SCOPE, f"user-{number}", 1000, 2000)
+        worker.ledger.note_activity(SCOPE, [(f"user-{number}", 1000)], 2000)
     assert worker.ledger.dropped == 5
 
 

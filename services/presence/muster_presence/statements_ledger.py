@@ -42,8 +42,9 @@ WITH told AS MATERIALIZED (
     ORDER BY {_KEY_NAMES}
 ), known AS (
     INSERT INTO presence.ledger_scope AS known
-        (organization_id, scope_kind, scope_id, touch_time, claim_time)
-    SELECT DISTINCT organization_id, scope_kind, scope_id, statement_timestamp(), statement_timestamp()
+        (organization_id, scope_kind, scope_id, touch_time, claim_time, next_claim_time)
+    SELECT DISTINCT organization_id, scope_kind, scope_id,
+        statement_timestamp(), statement_timestamp(), statement_timestamp()
     FROM told WHERE leave_time IS NULL ORDER BY 1, 2, 3
     ON CONFLICT (organization_id, scope_kind, scope_id) DO UPDATE SET touch_time = excluded.touch_time
 )
@@ -73,8 +74,9 @@ UPDATE presence.presence_interval AS told SET last_activity_time = kept.act_time
 """)  # noqa: S608
 
 KNOW: Final = text("""
-INSERT INTO presence.ledger_scope (organization_id, scope_kind, scope_id, touch_time, claim_time)
-SELECT organization_id, scope_kind, scope_id, clock_timestamp(), '-infinity' FROM unnest(
+INSERT INTO presence.ledger_scope
+    (organization_id, scope_kind, scope_id, touch_time, claim_time, next_claim_time)
+SELECT organization_id, scope_kind, scope_id, clock_timestamp(), '-infinity', '-infinity' FROM unnest(
     CAST(:organization_ids AS text[]), CAST(:scope_kinds AS smallint[]), CAST(:scope_ids AS text[])
 ) AS found (organization_id, scope_kind, scope_id)
 ORDER BY 1, 2, 3
@@ -85,11 +87,12 @@ ON CONFLICT DO NOTHING
 CLAIM: Final = text("""
 WITH due AS MATERIALIZED (
     SELECT organization_id, scope_kind, scope_id, claim_time, touch_time FROM presence.ledger_scope
-    WHERE claim_time <= clock_timestamp() - make_interval(secs => :seconds)
-    ORDER BY claim_time LIMIT :limit
+    WHERE next_claim_time <= clock_timestamp() ORDER BY next_claim_time LIMIT :limit
     FOR UPDATE SKIP LOCKED
 )
-UPDATE presence.ledger_scope AS known SET claim_time = clock_timestamp() FROM due
+UPDATE presence.ledger_scope AS known
+SET claim_time = clock_timestamp(), next_claim_time = clock_timestamp() + make_interval(secs => :seconds)
+FROM due
 WHERE (known.organization_id, known.scope_kind, known.scope_id)
     = (due.organization_id, due.scope_kind, due.scope_id)
 RETURNING known.organization_id, known.scope_kind, known.scope_id, known.check_time,
@@ -138,7 +141,9 @@ OVER: Final = text(
 _SCOPE: Final = "organization_id = :organization_id AND scope_kind = :scope_kind AND scope_id = :scope_id"
 
 FINISH: Final = text(f"""
-UPDATE presence.ledger_scope SET check_time = :check_time, check_order = :check_order WHERE {_SCOPE}
+UPDATE presence.ledger_scope SET check_time = :check_time, check_order = :check_order,
+    next_claim_time = greatest(next_claim_time, clock_timestamp() + make_interval(secs => :rest_seconds))
+WHERE {_SCOPE}
 """)  # noqa: S608
 
 # Whoever comes touches the row: it is looked at again when that was while it was about to go.

@@ -74,7 +74,7 @@ class LedgerStore(Protocol):
         ...
 
     async def claim(self, *, limit: int, seconds: float) -> Sequence[Claim]:
-        """Return scopes that nobody has claimed for so many seconds, those that wait longest first."""
+        """Return scopes to look at, those that wait longest first; others get them in so many seconds."""
         ...
 
     async def open_intervals(
@@ -104,8 +104,11 @@ class LedgerStore(Protocol):
         """
         ...
 
-    async def finish(self, claim: Claim, /, *, is_empty: bool) -> None:
-        """Note that a scope was looked at; one that has been empty for a while is not claimed any more."""
+    async def finish(self, claim: Claim, /, *, is_empty: bool, rest_seconds: float) -> None:
+        """Note that a scope was looked at, which need not be done again for so many seconds.
+
+        One that has been empty for a while is not claimed any more.
+        """
         ...
 
 

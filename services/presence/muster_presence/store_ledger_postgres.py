@@ -40,7 +40,7 @@ class PostgresLedger:
         await self._run(statements.KNOW, _scopes(list(scopes)))
 
     async def claim(self, *, limit: int, seconds: float) -> Sequence[Claim]:
-        """Return scopes that nobody has claimed for so many seconds."""
+        """Return scopes to look at, those that wait longest first."""
 
         async def work(transaction: Transaction) -> Sequence[Claim]:
             parameters = {"limit": limit, "seconds": seconds}
@@ -109,11 +109,15 @@ class PostgresLedger:
         if found or missing or ended:
             await self._database.run("", work, repeatable=True)
 
-    async def finish(self, claim: Claim, *, is_empty: bool) -> None:
+    async def finish(self, claim: Claim, *, is_empty: bool, rest_seconds: float) -> None:
         """Note that a scope was looked at; one that has been empty for a while is not claimed any more."""
         if is_empty:
             await self._run(statements.FORGET, _scope(claim.scope))
-        noted: Columns = {"check_time": claim.check_time, "check_order": claim.check_order}
+        noted: Columns = {
+            "check_time": claim.check_time,
+            "check_order": claim.check_order,
+            "rest_seconds": rest_seconds,
+        }
         await self._run(statements.FINISH, _scope(claim.scope) | noted)
 
     async def _run(self, statement: object, parameters: Columns) -> None:

@@ -44,6 +44,7 @@ _TABLES = {
             scope_id text NOT NULL,
             touch_time timestamptz NOT NULL,
             claim_time timestamptz NOT NULL,
+            next_claim_time timestamptz NOT NULL,
             check_time timestamptz,
             check_order bigint,
             PRIMARY KEY (organization_id, scope_kind, scope_id)
@@ -69,7 +70,7 @@ _INDEXES = (
        (organization_id, user_id, enter_time DESC, interval_id DESC)""",
     """CREATE INDEX presence_interval_open ON presence.presence_interval
        (organization_id, scope_kind, scope_id, user_id, enter_time) WHERE leave_time IS NULL""",
-    "CREATE INDEX ledger_scope_claim ON presence.ledger_scope (claim_time)",
+    "CREATE INDEX ledger_scope_next ON presence.ledger_scope (next_claim_time)",
 )
 
 
