@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from muster.presence.v1.presence_pb2 import Presence
 from muster.presence.v1.scope_pb2 import SCOPE_KIND_ORGANIZATION, Scope
@@ -44,15 +44,14 @@ class RedisFriendPresence:
             for start in range(0, len(people), _PEOPLE_A_SCRIPT)
         ]
         commands = [self._commands.make(self._script, scope, *people) for scope, people in parts]
-        sights: defaultdict[str, list[tuple[int, bool, Presence]]] = defaultdict(list)
+        sights: defaultdict[str, list[_Seen]] = defaultdict(list)
         for (scope, people), command, reply in zip(
             parts, commands, await run_all(self._redis, commands), strict=True
         ):
             flat = require(command, reply)
             for user_id, packed, since in zip(people, flat[::2], flat[1::2], strict=True):
                 if packed:
-                    is_home = scope.kind is ScopeKind.ORGANIZATION
-                    sights[user_id].append((since, is_home, Presence.FromString(packed)))
+                    sights[user_id].append(_Seen(since, scope.key, Presence.FromString(packed)))
         return {user_id: _together(each) for user_id, each in sights.items()}
 
     async def _places(self, organization_id: str, user_ids: Sequence[str]) -> dict[ScopeId, list[str]]:
@@ -69,24 +68,33 @@ class RedisFriendPresence:
         return by_scope
 
 
-def _together(sights: Sequence[tuple[int, bool, Presence]]) -> Look:
+class _Seen(NamedTuple):
+    """What is seen of somebody in one scope; since when of the activity, 0 for none."""
+
+    since_ms: int
+    scope_key: str
+    presence: Presence
+
+
+def _together(sights: Sequence[_Seen]) -> Look:
     """Return one presence in the organization of what is seen of a person in several scopes.
 
     The newest activity counts, and the best state. Who is in a room alone is shown without what they are
     there: that is for those in the room.
     """
-    _, is_home, first = max(sights, key=lambda sight: (sight[1], sight[0]))
+    # Of several that are as new, always the same one.
+    newest = max(sights, key=lambda seen: (seen.since_ms, seen.scope_key))
+    at_home = [seen for seen in sights if seen.presence.scope == _HOME]
     shown = Presence()
-    shown.CopyFrom(first)
-    if not is_home:
+    shown.CopyFrom((at_home or [newest])[0].presence)
+    if not at_home:
         shown.scope.CopyFrom(_HOME)
         shown.ClearField("role")
         shown.ClearField("participant_id")
-    shown.state = min(presence.state for _, _, presence in sights)
+    shown.state = min(seen.presence.state for seen in sights)
     shown.ClearField("activity")
-    since, _, newest = max(sights, key=lambda sight: sight[0])
-    if since:
-        shown.activity.CopyFrom(newest.activity)
+    if newest.since_ms:
+        shown.activity.CopyFrom(newest.presence.activity)
     presence = shown.SerializeToString()
     # That somebody is still there is no news.
     for field in ("last_activity_time", "last_seen_time", "device_count"):
