@@ -164,6 +164,7 @@ async def test_a_goodbye_that_died_with_its_process_is_found(books: Books) -> No
     books.use(dying)
     await books.place.do(Verb.LEAVE, sequence=1)
     books.place.clock.turn(5)
+    await books.forget_touches()
     await books.check(worker)
     assert await books.told() == [("ana", 0, None)]
     books.place.clock.turn(BOUND_SECONDS)
@@ -200,6 +201,19 @@ async def test_a_coming_is_found_again_when_who_found_it_died_too(books: Books) 
     await books.forget_touches()
     await books.look(finder)
     await books.check(other)
+    assert await books.told() == [("ana", 0, None)]
+
+
+async def test_a_scope_that_cannot_be_read_keeps_no_other_from_being_looked_at(books: Books) -> None:
+    worker, dying = books.open_worker(), books.open_worker()
+    broken = replace(books.place.scope, scope_id="broken")
+    await books.place.redis.set(keys_of(broken)[0], "no hash")
+    await books.place.redis.hset(keys_of(broken)[4], "epoch", "12345678")
+    await books.place.redis.zadd(keys_of(broken)[2], {"ana": 1})
+    await books.store.know([broken])
+    books.use(dying)
+    await books.place.do(Verb.BEAT)
+    await books.check(worker)
     assert await books.told() == [("ana", 0, None)]
 
 

@@ -140,6 +140,14 @@ OVER: Final = text(
 
 _SCOPE: Final = "organization_id = :organization_id AND scope_kind = :scope_kind AND scope_id = :scope_id"
 
+RENEW: Final = text("""
+UPDATE presence.ledger_scope AS known SET check_time = :check_time FROM unnest(
+    CAST(:organization_ids AS text[]), CAST(:scope_kinds AS smallint[]), CAST(:scope_ids AS text[])
+) AS found (organization_id, scope_kind, scope_id)
+WHERE (known.organization_id, known.scope_kind, known.scope_id)
+    = (found.organization_id, found.scope_kind, found.scope_id)
+""")
+
 FINISH: Final = text(f"""
 UPDATE presence.ledger_scope SET check_time = :check_time, check_order = :check_order,
     next_claim_time = greatest(next_claim_time, clock_timestamp() + make_interval(secs => :rest_seconds))

@@ -104,6 +104,10 @@ class LedgerStore(Protocol):
         """
         ...
 
+    async def renew(self, scopes: Sequence[ScopeId], /, *, check_time: datetime) -> None:
+        """Note that nothing has changed in scopes since they were last looked at."""
+        ...
+
     async def finish(self, claim: Claim, /, *, is_empty: bool, rest_seconds: float) -> None:
         """Note that a scope was looked at, which need not be done again for so many seconds.
 
@@ -119,8 +123,11 @@ class LedgerIndex(Protocol):
         """Return the next few scopes; in many calls, all of them."""
         ...
 
-    async def order(self, scope: ScopeId, /) -> int:
-        """Return the order that a fact would have now; as long as it stays the same, so does who is here."""
+    async def orders(self, scopes: Sequence[ScopeId], /) -> Sequence[int]:
+        """Return the order that a fact would have now, of each scope.
+
+        As long as it stays the same, so does who is here; 0 for a scope that fails.
+        """
         ...
 
     async def traces(self, scope: ScopeId, user_ids: Sequence[str], /) -> tuple[int, Sequence[Trace | None]]:

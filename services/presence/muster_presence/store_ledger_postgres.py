@@ -109,6 +109,10 @@ class PostgresLedger:
         if found or missing or ended:
             await self._database.run("", work, repeatable=True)
 
+    async def renew(self, scopes: Sequence[ScopeId], *, check_time: datetime) -> None:
+        """Note that nothing has changed in scopes since they were last looked at."""
+        await self._run(statements.RENEW, _scopes(scopes) | {"check_time": check_time})
+
     async def finish(self, claim: Claim, *, is_empty: bool, rest_seconds: float) -> None:
         """Note that a scope was looked at; one that has been empty for a while is not claimed any more."""
         if is_empty:

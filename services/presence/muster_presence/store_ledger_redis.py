@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from muster_kit.clock import Clock
-from muster_kit.redis_scripts import answer, run
+from muster_kit.redis_scripts import answer, has_failed, run, run_all
 from redis.asyncio import Redis
 
 from muster_presence.model import ScopeId, Timing
@@ -32,10 +32,15 @@ class RedisLedgerIndex:
         )
         return {ScopeId.of_key(key.decode()) for key, _ in found}
 
-    async def order(self, scope: ScopeId) -> int:
-        """Return the order that a fact would have now."""
-        order, _ = await self.traces(scope, ())
-        return order
+    async def orders(self, scopes: Sequence[ScopeId]) -> Sequence[int]:
+        """Return the order that a fact would have now, of each scope."""
+        commands = [self._commands.make(self._lasting, scope) for scope in scopes]
+        replies = await run_all(self._redis, commands)
+        return [
+            # Nothing is known of it, so that it is looked at, and fails by itself.
+            0 if has_failed(command, reply) else reply[0]
+            for command, reply in zip(commands, replies, strict=True)
+        ]
 
     async def traces(self, scope: ScopeId, user_ids: Sequence[str]) -> tuple[int, Sequence[Trace | None]]:
         """Return the order, and what is known of people; None for nothing."""

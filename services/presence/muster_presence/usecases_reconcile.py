@@ -4,12 +4,12 @@ import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 from muster_kit.clock import Clock
-from muster_kit.errors import MusterError
+from muster_kit.errors import MusterError, Reason
 
 from muster_presence.model import ScopeId, Timing
 from muster_presence.model_intervals import Judgement, OpenInterval, Verdict, judge
@@ -17,7 +17,7 @@ from muster_presence.store import NoteIntervals
 from muster_presence.store_ledger import Claim, Ended, LedgerIndex, LedgerStore
 
 _EVERY_SECONDS: Final = 10.0
-_SCOPES_A_TIME: Final = 50
+_SCOPES_A_TIME: Final = 200
 _PEOPLE_A_TIME: Final = 200
 _REST_SECONDS: Final = 0.002
 """For each open interval: ten thousand that change all the time cost half a second of every twenty."""
@@ -76,24 +76,33 @@ class Reconciler:
         if scopes := await self._index.some_scopes():
             await self._store.know(scopes)
         claims = await self._store.claim(limit=_SCOPES_A_TIME, seconds=self._every_seconds)
-        for claim in claims:
-            try:
-                await self._check(claim)
-            except MusterError:
-                raise
-            except Exception:  # noqa: BLE001 - the other scopes are checked all the same
-                _log.exception("scope_not_checked")
+        now = self._clock.now()
+        orders = await self._index.orders([claim.scope for claim in claims])
+        looked_at = [replace(claim, check_order=order) for claim, order in zip(claims, orders, strict=True)]
+        if same := [claim.scope for claim, look in zip(claims, looked_at, strict=True) if claim == look]:
+            await self._store.renew(same, check_time=now)
+        for claim, look in zip(claims, looked_at, strict=True):
+            if claim != look:
+                await self._try(look, now)
         return len(claims) < _SCOPES_A_TIME
 
-    async def _check(self, claim: Claim) -> None:
-        now, order = self._clock.now(), await self._index.order(claim.scope)
-        if order == claim.check_order:
-            await self._store.finish(replace(claim, check_time=now), is_empty=False, rest_seconds=0)
-            return
-        is_settled, count = await self._close_lost(claim)
-        is_anybody, is_complete = await self._open_lost(claim.scope)
+    async def _try(self, look: Claim, now: datetime) -> None:
+        try:
+            await self._check(look, now)
+        except MusterError as error:
+            if error.reason is not Reason.INTERNAL:
+                raise
+            _log.warning("scope_not_checked", error=str(error))
+        except Exception:  # noqa: BLE001 - the other scopes are checked all the same
+            _log.exception("scope_not_checked")
+
+    async def _check(self, look: Claim, now: datetime) -> None:
+        """Hold a scope against the index, which had the look's order at `now`."""
+        is_settled, count = await self._close_lost(look)
+        is_anybody, is_complete = await self._open_lost(look.scope)
+        is_done = is_settled and is_complete
         await self._store.finish(
-            replace(claim, check_time=now, check_order=order if is_settled and is_complete else None),
+            replace(look, check_time=now, check_order=look.check_order if is_done else None),
             is_empty=not is_anybody and not count,
             rest_seconds=count * _REST_SECONDS,
         )
