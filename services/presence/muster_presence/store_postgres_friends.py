@@ -212,8 +212,7 @@ class PostgresFriends:
 
     async def _run(self, statement: TextClause, **values: object) -> Sequence[Row[Any]]:
         names = {"organization_id": self.organization_id} | values
-        wanted = {name: names[name] for name in statement.compile().params}
-        result = await self.transaction.connection.execute(statement, wanted)
+        result = await self.transaction.connection.execute(statement, names)
         return result.all() if result.returns_rows else ()
 
 
