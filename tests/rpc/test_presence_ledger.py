@@ -223,6 +223,12 @@ async def test_nothing_is_done_to_a_scope_in_which_nothing_happened(books: Books
     await books.check(worker)
     await books.forget_touches()
     await books.check(worker)
+    books.place.clock.turn(10)
+    await books.check(worker)
+    # But everybody is known to have been there until now.
+    check_time = "SELECT check_time FROM presence.ledger_scope WHERE organization_id = :organization_id"
+    organization_id = books.place.scope.organization_id
+    assert await books.rows(check_time, organization_id=organization_id) == [(books.place.clock.time,)]
     # It would be found missing by whoever looked.
     moved = "UPDATE presence.presence_interval SET enter_time = enter_time - interval '1 s' RETURNING 1"
     await books.rows(moved)
