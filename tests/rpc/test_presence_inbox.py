@@ -12,9 +12,13 @@ from muster.stream.v1.stream_pb2 import RESET_CAUSE_CURSOR_FOREIGN, RESET_CAUSE_
 from muster_kit.db import Database
 from muster_kit.errors import Reason
 from muster_kit.rpc.tokens import issue_service_token
+from muster_kit.streams.publisher import channel_of
 from muster_presence.inbox_sweeper import sweep_inboxes
 from muster_presence.model_inbox import first_epoch, inbox_room
+from muster_presence.tables import SCHEMA
+from redis.asyncio import Redis
 
+from tests.conftest import TestStores
 from tests.rpc.house import SECRET, House, bearer, reason_of
 from tests.rpc.presence_guests import ORGANIZATION, Gathering
 from tests.rpc.presence_inbox import caught_up, events_of, kinds_of, listening, notify, waiting_for
@@ -112,6 +116,24 @@ async def test_a_thousand_people_are_told_at_once(gathering: Gathering) -> None:
         organization=gathering.organization,
     )
     assert rows == [(1000,)]
+
+
+async def test_all_of_a_thousand_hear_at_once_wherever_they_are_connected(
+    gathering: Gathering, stores: TestStores
+) -> None:
+    names = [f"user-{number}" for number in range(1000)]
+    rooms = (inbox_room(gathering.organization, name) for name in names)
+    missing = {channel_of(SCHEMA, room_id).encode() for room_id in rooms}
+    async with Redis.from_url(stores.redis_url) as redis, redis.pubsub() as pubsub:
+        # Each is told in a channel of their own, to which their worker listens.
+        await pubsub.subscribe(*missing)
+        await notify(gathering, *names)
+        async with asyncio.timeout(5):
+            async for message in pubsub.listen():
+                if message["type"] == "message":
+                    missing.discard(message["channel"])
+                if not missing:
+                    break
 
 
 async def test_many_who_tell_the_same_people_do_not_stop_each_other(gathering: Gathering) -> None:

@@ -22,7 +22,7 @@ from muster_kit.rpc.policy import Policy
 from muster_kit.rpc.revocations import Revocations
 from muster_kit.rpc.service import Service
 from muster_kit.settings import Settings
-from muster_kit.streams import Hub, PostgresLog, RedisPublisher, Tuning
+from muster_kit.streams import Hub, PostgresLog, Tuning
 from muster_kit.streams.background import Background
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -34,6 +34,7 @@ from muster_presence.friend_parts import CONNECTED, FriendParts
 from muster_presence.inbox_log import InboxLog, PostgresInboxReader
 from muster_presence.inbox_requests import InboxRequests
 from muster_presence.inbox_sweeper import keep_inboxes_swept
+from muster_presence.people_publisher import PeoplePublisher
 from muster_presence.policy import POLICY
 from muster_presence.scope_keys import SCHEMA
 from muster_presence.scope_log import RedisScopeLog
@@ -67,6 +68,7 @@ _CALIBRATE_EVERY: Final = timedelta(minutes=1)
 
 # Redis tells what people are told; this is how late what it did not tell may come.
 _CHECK_PEOPLE_SECONDS: Final = 10.0
+_MOST_TO_TELL: Final = 65_536
 
 # Nobody waits for a Redis that does not answer.
 _INDEX_SECONDS: Final = 1.0
@@ -125,7 +127,9 @@ class PresenceApp:
             clock=self._clock,
             tuning=replace(tuning, check_seconds=_CHECK_PEOPLE_SECONDS),
         )
-        self._publications = Publications(RedisPublisher(self._redis, schema=SCHEMA))
+        self._publications = Publications(
+            PeoplePublisher(self._redis, schema=SCHEMA), max_waiting=_MOST_TO_TELL
+        )
         self._inbox_kept = service_settings.inbox_kept
         inboxes = InboxRequests(
             Requests(self._database, ROOMS.request),

@@ -15,6 +15,9 @@ T = TypeVar("T")
 
 _Read: TypeAlias = Callable[[Transaction, Sequence[str]], Awaitable[Mapping[str, T]]]
 
+# Turns of the loop: when many come at once, those who are about to ask are waited for.
+_PATIENCE: Final = 2
+
 _HEADS: Final = text("""
 SELECT room_id, epoch, head_seq, first_seq FROM presence.room_log
 WHERE room_id = ANY (CAST(:room_ids AS text[]))
@@ -88,7 +91,9 @@ class _Together(Generic[T]):
         queue = self._queues.get(organization_id)
         if queue is None:
             queue = self._queues[organization_id] = GroupCommit(
-                partial(self._ask, organization_id), on_idle=lambda: self._forget(organization_id)
+                partial(self._ask, organization_id),
+                patience=_PATIENCE,
+                on_idle=lambda: self._forget(organization_id),
             )
         return await queue.submit(room_id)
 

@@ -50,10 +50,11 @@ class Publications:
     cannot be published is dropped: the log has it, and watchers find it there.
     """
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, *, max_waiting: int = _MAX_WAITING) -> None:
+        """Of so many runs that wait the next ones are dropped."""
         self._publisher = publisher
         self._queue: GroupCommit[Run, None] = GroupCommit(
-            self._publish, max_items=_MAX_RUNS, max_waiting=_MAX_WAITING
+            self._publish, max_items=_MAX_RUNS, max_waiting=max_waiting
         )
 
     def offer(self, run: Run) -> None:
