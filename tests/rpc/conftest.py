@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 
 from tests.conftest import TestStores
 from tests.rpc.cutting_proxy import CuttingProxy
 from tests.rpc.house import House, open_house
 from tests.rpc.notes import ANA, STRANGER, NotesService, prepare, write
 from tests.rpc.notes_group import Group
+from tests.rpc.presence_ledger import Books, open_books
 
 
 @pytest.fixture
@@ -59,3 +61,10 @@ async def house(stores: TestStores, tmp_path_factory: pytest.TempPathFactory) ->
     directory: Path = tmp_path_factory.mktemp("house")
     async with open_house(stores, directory) as house:
         yield house
+
+
+@pytest.fixture
+async def books(stores: TestStores) -> AsyncIterator[Books]:
+    """A ledger of presence with nothing in it, in a database of the test's own."""
+    async with Redis.from_url(stores.redis_url) as redis, open_books(stores, redis) as books:
+        yield books
