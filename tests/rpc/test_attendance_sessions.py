@@ -11,7 +11,7 @@ from muster.presence.v1.attendance_service_pb2 import WatchAttendanceRequest
 from muster.presence.v1.presence_service_pb2 import HeartbeatRequest
 
 from tests.conftest import TestStores
-from tests.rpc.house import House, house_over, open_house
+from tests.rpc.house import House, house_over, open_house, prepare
 from tests.rpc.lessons import Lesson, Watch
 from tests.rpc.registers import ABSENT, ENDED, EXCUSED, LEFT_EARLY, PRESENT, Register, new_register
 from tests.rpc.school import School, for_classes, student
@@ -150,14 +150,17 @@ async def test_who_watches_sees_people_come_and_the_end(register: Register) -> N
 async def test_what_could_not_be_reported_is_reported_when_presence_is_back(
     stores: TestStores, tmp_path: Path
 ) -> None:
-    async with open_house(stores, tmp_path, presence_address="127.0.0.1:1") as house:
+    urls = await stores.copy_of("house", prepare)
+    # One after the other: a worker that cannot reach presence would go on claiming what is due.
+    async with house_over(stores, urls, tmp_path, presence_address="127.0.0.1:1") as house:
         register = await new_register(house)
         await lesson_of(register).start()
         assert not await is_known(register)
-        async with house_over(stores, house.urls, tmp_path) as other:
-            again = Register(School(other, register.school.organization), register.session_id, "")
-            await until(lambda: is_known(again), seconds=60)
-            assert set(await again.records()) == {"ana", "bo", "cy"}
+    async with house_over(stores, urls, tmp_path) as house:
+        again = Register(School(house, register.school.organization), register.session_id, "")
+        await until(lambda: is_known(again), seconds=60)
+        assert set(await again.records()) == {"ana", "bo", "cy"}
+    await stores.drop_database(urls)
 
 
 def is_told(watch: Watch, user_id: str, status: int) -> bool:
