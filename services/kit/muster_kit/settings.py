@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(
         10,
         ge=1,
-        description="Connections a process keeps to each database URL; scoring has up to six more as its writer.",
+        description="Connections a process keeps to each database URL; scoring has up to six more.",
     )
     redis_url: Url = Field("redis://127.0.0.1:6379/0", description="Redis or Valkey.")
 
