@@ -102,13 +102,21 @@ class Game:
         """How the session service calls."""
         return bearer(issue_service_token(SECRET, service="session"))
 
-    def user(self, subject: str, role: OrganizationRole, *, organization: str = "") -> Metadata:
+    def user(
+        self,
+        subject: str,
+        role: OrganizationRole,
+        *,
+        organization: str = "",
+        lifetime: timedelta = timedelta(hours=12),
+    ) -> Metadata:
         """How a user calls."""
         token = issue_user_token(
             SECRET,
             subject=subject,
             organization_id=organization or self.organization,
             organization_role=role,
+            lifetime=lifetime,
         )
         return bearer(token)
 

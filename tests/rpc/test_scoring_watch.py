@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import grpc
@@ -11,7 +12,8 @@ import pytest
 from muster.scoring.v1 import board_service_pb2 as boards
 from muster.scoring.v1 import round_pb2
 from muster.scoring.v1 import round_service_pb2 as rpc
-from muster_kit.caller import RoomRole
+from muster.stream.v1.stream_pb2 import RECONNECT_CAUSE_TICKET_EXPIRED
+from muster_kit.caller import OrganizationRole, RoomRole
 
 from tests.conftest import TestStores
 from tests.rpc.scoring_fixtures import Scoring, open_scoring
@@ -180,6 +182,22 @@ async def test_a_watch_ends_after_as_many_frames_as_were_asked_for(scoring: Scor
     assert not (await call.read()).view.full
     assert await call.read() is grpc.aio.EOF
     assert await call.code() is grpc.StatusCode.OK
+
+
+@pytest.mark.parametrize("method", ["WatchBoard", "WatchRounds"])
+async def test_a_watch_ends_with_the_token(scoring: Scoring, method: str) -> None:
+    game = scoring.game()
+    await game.open()
+    briefly = game.user("owner", OrganizationRole.OWNER, lifetime=timedelta(seconds=2))
+    if method == "WatchBoard":
+        call = scoring.boards.WatchBoard(boards.WatchBoardRequest(board_id=game.session_id), metadata=briefly)
+    else:
+        call = scoring.rounds.WatchRounds(
+            rpc.WatchRoundsRequest(session_id=game.session_id), metadata=briefly
+        )
+    async with asyncio.timeout(20):
+        frames = [frame async for frame in call]
+    assert frames[-1].reconnect.cause == RECONNECT_CAUSE_TICKET_EXPIRED
 
 
 async def test_participants_get_counts_alone_while_a_round_is_open(scoring: Scoring) -> None:

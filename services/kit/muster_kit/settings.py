@@ -28,7 +28,11 @@ class Settings(BaseSettings):
     owner_database_url: Url = Field(
         "", description="PostgreSQL, as the role that owns the tables; needed by migrations alone."
     )
-    database_pool_size: int = Field(10, ge=1, description="Connections a process keeps to each database URL.")
+    database_pool_size: int = Field(
+        10,
+        ge=1,
+        description="Connections a process keeps to each database URL; scoring has up to six more.",
+    )
     redis_url: Url = Field("redis://127.0.0.1:6379/0", description="Redis or Valkey.")
 
     listen: str = Field("127.0.0.1:7700", description="Address to serve gRPC on.")

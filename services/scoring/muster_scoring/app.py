@@ -106,7 +106,7 @@ class ScoringApp:
         self._score_keeper = BoardKeeper(index, ScoreboardSource(stores.scoreboards, self._scoreboards))
         self._scores = Scores(stores.scores, ScoreRanking(self._score_keeper, pack=pack_shown))
         board_doors = BoardDoors(doors, self._keeper, self._scoreboards, self._score_keeper, self._clock)
-        self._watches = Watches(self._hub, self._keeper, results, doors, board_doors)
+        self._watches = Watches(self._hub, self._keeper, results, doors, board_doors, self._clock)
 
         def bind(transaction: Transaction) -> PostgresLedger:
             return PostgresLedger(transaction, codec, is_board=stores.scoreboards.is_board)

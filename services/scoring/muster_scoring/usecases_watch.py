@@ -10,8 +10,10 @@ from weakref import WeakKeyDictionary
 
 import structlog
 from muster_kit.caller import Caller
+from muster_kit.clock import Clock
 from muster_kit.streams.hub import Hub
 from muster_kit.streams.room import Room
+from muster_kit.streams.watch import Renewal
 
 from muster_scoring.board_keeper import BoardKeeper
 from muster_scoring.board_mirror import BoardMirror
@@ -57,7 +59,13 @@ class Watches:
     """
 
     def __init__(
-        self, hub: Hub, keeper: BoardKeeper, results: ResultStore, doors: Doors, board_doors: BoardDoors
+        self,
+        hub: Hub,
+        keeper: BoardKeeper,
+        results: ResultStore,
+        doors: Doors,
+        board_doors: BoardDoors,
+        clock: Clock,
     ) -> None:
         """`keeper` is that of sessions."""
         self._hub = hub
@@ -65,6 +73,7 @@ class Watches:
         self._results = results
         self._doors = doors
         self._board_doors = board_doors
+        self._clock = clock
         # By the room itself: one that is opened again later is another one, which knows nothing.
         self._watched: WeakKeyDictionary[Room, WatchedSession] = WeakKeyDictionary()
         self._check_wanted = asyncio.Event()
@@ -79,7 +88,11 @@ class Watches:
         viewer = BoardViewer(sight.entry_id, top or _TOP, radius)
         # Whatever keepers there are, their boards have different ids.
         async with self._hub.open_views(
-            board_id, viewer=viewer, max_frames=extent.max_frames, replay_only=extent.replay_only
+            board_id,
+            viewer=viewer,
+            max_frames=extent.max_frames,
+            replay_only=extent.replay_only,
+            renewal=Renewal.never(caller.expire_time, self._clock.now()),
         ) as feed:
             watched = self._watched.setdefault(feed.room, WatchedSession(keeper, organization_id))
             if watched.mirror is None:
@@ -99,6 +112,7 @@ class Watches:
             viewer=RoundsViewer(access.is_staff),
             max_frames=extent.max_frames,
             replay_only=extent.replay_only,
+            renewal=Renewal.never(caller.expire_time, self._clock.now()),
         ) as feed:
             watched = self._watched.setdefault(
                 feed.room, WatchedSession(self._keeper, access.organization_id)

@@ -30,6 +30,9 @@ class Limits:
     """A connection on which nothing was heard for so long is pinged."""
     ping_timeout_seconds: float = 8.0
     """A connection that does not answer a ping for so long is closed."""
+    unacknowledged_seconds: float = 20.0
+    """A connection is closed when TCP has waited so long for what was sent to arrive: at 1 KB/s, a frame of
+    16 KB takes most of it."""
     client_ping_seconds: float = 5.0
     """Clients may ping as often as this, also without a call; faster ones are disconnected."""
     streams_of_seat: int = 8
@@ -57,10 +60,10 @@ def server_options(limits: Limits, *, reuse_port: bool) -> Options:
         ("grpc.server.max_pending_requests", _PENDING_CALLS),
         ("grpc.server.max_pending_requests_hard_limit", _PENDING_CALLS),
         ("grpc.keepalive_time_ms", int(limits.keepalive_seconds * 1000)),
-        # What bounds the detection of dead peers is the timeout of pings (60 s by default); the keepalive
-        # timeout alone does not.
+        # What bounds the detection of dead peers is the timeout of pings (60 s by default). The keepalive
+        # timeout is TCP_USER_TIMEOUT and nothing else: as short, it would cut slow links again and again.
         ("grpc.http2.ping_timeout_ms", int(limits.ping_timeout_seconds * 1000)),
-        ("grpc.keepalive_timeout_ms", int(limits.ping_timeout_seconds * 1000)),
+        ("grpc.keepalive_timeout_ms", int(limits.unacknowledged_seconds * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
         # Mobile clients ping every 10 s; the default (5 min) would disconnect them with "too many pings".

@@ -118,7 +118,8 @@ class Revocations:
             asked = False
             if message["type"] == "subscribe":
                 # Also when the client library has reconnected by itself; what was said meanwhile is lost.
-                await self._catch_up()
+                async with asyncio.timeout(self._silence_seconds):
+                    await self._catch_up()
                 await self._put_back()
                 self._listening.set()
             elif message["type"] == "message":
