@@ -49,6 +49,12 @@ def _bound(figure: Mapping[str, Any]) -> str:
     return f"{sign} {shown(figure['bound'], figure['unit'])}{'' if figure['met'] else ': missed'}"
 
 
+def _place(number: str) -> tuple[int, str]:
+    """Return where a row stands: 3a after 2, and 10 after 9."""
+    digits = number.rstrip("abcdefgh")
+    return int(digits), number.removeprefix(digits)
+
+
 def _newest(files: Sequence[Path]) -> Iterator[tuple[str, str, Row]]:
     """Yield number, machine and row, those of later files last."""
     for file in files:
@@ -69,7 +75,7 @@ def main() -> int:
     if len(machines) > 1:
         sys.stderr.write(f"measured on different machines: {'; '.join(sorted(machines))}\n")
         return 1
-    ordered = [rows[number] for number in sorted(rows)]
+    ordered = [rows[number] for number in sorted(rows, key=_place)]
     for name, path in _PLACES.items():
         content = table(ordered, min(machines), all_figures=name == "figures")
         path.write_text(fill(path.read_text(), name, content))

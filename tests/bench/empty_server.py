@@ -15,10 +15,14 @@ from tests.bench import machine
 
 
 class _Empty(grpc.GenericRpcHandler):  # type: ignore[type-arg]
-    """Answers every method with an empty message."""
+    """Answers every method with an empty message, or with a stream of one that stays open."""
 
-    def __init__(self) -> None:
-        self._handler = grpc.unary_unary_rpc_method_handler(_answer)
+    def __init__(self, *, streams: bool) -> None:
+        self._handler = (
+            grpc.unary_stream_rpc_method_handler(_stay)
+            if streams
+            else grpc.unary_unary_rpc_method_handler(_answer)
+        )
 
     def service(self, _: grpc.HandlerCallDetails) -> Any:
         return self._handler
@@ -28,9 +32,16 @@ async def _answer(_request: bytes, _context: Any) -> bytes:
     return b""
 
 
-async def _serve(port: int) -> None:
+async def _stay(_request: bytes, context: Any) -> None:
+    await context.write(b"")
+    await asyncio.Event().wait()
+
+
+async def _serve(port: int, *, streams: bool) -> None:
     """Serve on a port that others may share, and print it, until stdin ends."""
-    server = grpc.aio.server(handlers=(_Empty(),), options=server_options(DEFAULT_LIMITS, reuse_port=True))
+    server = grpc.aio.server(
+        handlers=(_Empty(streams=streams),), options=server_options(DEFAULT_LIMITS, reuse_port=True)
+    )
     sys.stdout.write(f"{server.add_insecure_port(f'127.0.0.1:{port}')}\n")
     await server.start()
     sys.stdout.flush()
@@ -52,14 +63,15 @@ class EmptyServers:
 
 
 @contextlib.asynccontextmanager
-async def empty_servers(count: int) -> AsyncIterator[EmptyServers]:
-    """Run so many processes until the block ends."""
+async def empty_servers(count: int, *, streams: bool = False) -> AsyncIterator[EmptyServers]:
+    """Run so many processes until the block ends; of `streams`, every method is one that stays open."""
     processes: list[asyncio.subprocess.Process] = []
     port = 0
     try:
         for _ in range(count):
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "tests.bench.empty_server", "--port", str(port)),
+                *(("--streams",) if streams else ()),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
             )
@@ -78,4 +90,6 @@ async def empty_servers(count: int) -> AsyncIterator[EmptyServers]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)
-    uvloop.run(_serve(parser.parse_args().port))
+    parser.add_argument("--streams", action="store_true")
+    options = parser.parse_args()
+    uvloop.run(_serve(options.port, streams=options.streams))

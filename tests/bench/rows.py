@@ -1,6 +1,6 @@
 """The rows of the bench, in the order of their numbers."""
 
-from tests.bench import row_crowd, row_design, row_size, row_streams, row_submit, row_watch
+from tests.bench import row_crowd, row_design, row_presence, row_size, row_streams, row_submit, row_watch
 from tests.bench.bench_row import Row
 
 ROWS = (
@@ -14,4 +14,7 @@ ROWS = (
     Row("7", "From a command to the last of 1,000 watchers", row_watch.last_watcher),
     Row("8", "5,000 watch streams on one worker", row_crowd.crowd),
     Row("9", "1,000 streams cut at once, and back", row_crowd.return_of_all),
+    Row("10", "10,000 people connected to one worker", row_presence.connected),
+    Row("11", "Heartbeat, one worker, beside an empty handler", row_presence.beats),
+    Row("12", "Beats in bulk, one worker", row_presence.bulk),
 )
