@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from muster_presence.model_attendance import AttendanceRule, Computed, Span, Status, compute
+from muster_presence.model_attendance import AttendanceRule, Computed, Status, compute
+from muster_presence.model_spans import Span
 
 START = datetime(2026, 3, 2, 8, tzinfo=UTC)
 LESSON = (Span(START, START + timedelta(minutes=50)),)

@@ -9,10 +9,11 @@ from muster_kit.errors import MusterError, Reason, Violation
 from muster_kit.timestamps import time_of
 
 from muster_presence.model import ScopeId
-from muster_presence.model_attendance import AttendanceRule, Evidence, Span, Status
+from muster_presence.model_attendance import AttendanceRule, Evidence, Status
 from muster_presence.model_attended import Attended, Phase, require_in_order
 from muster_presence.model_channels import Channel
 from muster_presence.model_sheet import Change, Mark, NewMark, Point, Record
+from muster_presence.model_spans import Span
 from muster_presence.store_attendance import ChannelConfigured, RecordChanged, RuleChanged, Settled
 
 

@@ -1,12 +1,12 @@
 """Whether someone attended a session: computed from when they were there, by a rule, with the reasons."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Final
 
-NONE: Final = timedelta(0)
+from muster_presence.model_spans import NONE, Span, Timeline, covered
 
 _MINUTE: Final = timedelta(minutes=1)
 _IN_SECONDS_BELOW: Final = timedelta(minutes=2)
@@ -23,19 +23,6 @@ class Status(IntEnum):
     ABSENT = 4
     EXCUSED = 5
     """Only ever by a mark."""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A time from `start` to before `end`; an `end` of None has not come yet."""
-
-    start: datetime
-    end: datetime | None = None
-
-    def until(self, time: datetime) -> "Span | None":
-        """Return what there is of it before a time; None for nothing."""
-        end = time if self.end is None else min(self.end, time)
-        return Span(self.start, end) if self.start < end else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,54 +71,6 @@ class Computed:
     explanation: str
 
 
-@dataclass(frozen=True, slots=True)
-class ActiveTime:
-    """The active time of a session as a line of its own, on which pauses have no length.
-
-    `spans` are closed, in order and apart from each other.
-    """
-
-    spans: Sequence[Span]
-
-    @classmethod
-    def until(cls, spans: Iterable[Span], time: datetime) -> "ActiveTime":
-        """Return the active time there was before a time."""
-        return cls([cut for span in spans if (cut := span.until(time)) is not None])
-
-    @property
-    def length(self) -> timedelta:
-        """How long it is."""
-        return self.at(self.spans[-1].end) if self.spans else NONE
-
-    def at(self, time: datetime | None) -> timedelta:
-        """Return how much of it has passed at a time; all of it at None."""
-        passed = NONE
-        for span in self.spans:
-            part = span if time is None else span.until(time)
-            if part is None or part.end is None:
-                break
-            passed += part.end - part.start
-        return passed
-
-    def first_time(self, place: timedelta) -> datetime:
-        """Return the time of a place before its end; behind a pause for one that begins with it."""
-        for span in self.spans:
-            length = self.at(span.end) - self.at(span.start)
-            if place < length:
-                return span.start + place
-            place -= length
-        raise ValueError("behind the end of the active time")
-
-    def last_time(self, place: timedelta) -> datetime:
-        """Return the time of a place behind its start; before a pause for one that ends with it."""
-        for span in self.spans:
-            length = self.at(span.end) - self.at(span.start)
-            if place <= length:
-                return span.start + place
-            place -= length
-        raise ValueError("behind the end of the active time")
-
-
 def compute(
     intervals: Iterable[Span], active_spans: Iterable[Span], rule: AttendanceRule, *, as_of: datetime
 ) -> Computed:
@@ -140,21 +79,25 @@ def compute(
     `intervals` are when they were there, in any order, overlapping or not; `active_spans` are the session's,
     in order and apart from each other. Both are cut at `as_of`.
     """
-    active = ActiveTime.until(active_spans, as_of)
+    return compute_on(Timeline(active_spans, as_of), intervals, rule)
+
+
+def compute_on(active: Timeline, intervals: Iterable[Span], rule: AttendanceRule) -> Computed:
+    """Return the same, with the session's active time as a line that many are computed on."""
     evidence = observe(intervals, active, rule.gap_tolerance)
     status = judge(evidence, rule)
     return Computed(status, evidence, explain(evidence, status))
 
 
-def observe(intervals: Iterable[Span], active: ActiveTime, gap_tolerance: timedelta) -> Evidence:
+def observe(intervals: Iterable[Span], active: Timeline, gap_tolerance: timedelta) -> Evidence:
     """Return what was observed in active time; gaps up to the tolerance are none."""
     length = active.length
-    pieces = _pieces(intervals, active, gap_tolerance)
+    pieces = active.pieces(intervals, gap_tolerance)
     if not pieces:
         return Evidence(active=length, came_after=length, left_before=length)
     first, last = pieces[0][0], pieces[-1][1]
     return Evidence(
-        present=sum((end - start for start, end in pieces), NONE),
+        present=covered(pieces),
         active=length,
         gap_count=len(pieces) - 1,
         first_seen=active.first_time(first),
@@ -195,23 +138,6 @@ def explain(evidence: Evidence, status: Status) -> str:
     if status is Status.LEFT_EARLY and evidence.left_before >= unit:
         words.append(f"left {_counted(evidence.left_before // unit, name)} before the end")
     return ", ".join(words)
-
-
-def _pieces(
-    intervals: Iterable[Span], active: ActiveTime, gap_tolerance: timedelta
-) -> list[tuple[timedelta, timedelta]]:
-    """Return when they were there on the line of active time: in order, with true gaps between."""
-    placed = sorted((active.at(each.start), active.at(each.end)) for each in intervals)
-    pieces: list[tuple[timedelta, timedelta]] = []
-    for start, end in placed:
-        if start >= end:
-            # All of it in a pause, before the start or behind the end.
-            continue
-        if pieces and start - pieces[-1][1] <= gap_tolerance:
-            pieces[-1] = pieces[-1][0], max(pieces[-1][1], end)
-        else:
-            pieces.append((start, end))
-    return pieces
 
 
 def _counted(count: int, noun: str) -> str:

@@ -8,7 +8,7 @@ from enum import IntEnum
 from muster_kit.errors import MusterError, Reason, Violation
 
 from muster_presence.model import ScopeId
-from muster_presence.model_attendance import Span
+from muster_presence.model_spans import Span
 
 
 class Phase(IntEnum):

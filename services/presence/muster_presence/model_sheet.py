@@ -10,8 +10,9 @@ from typing import Final
 from muster_kit.errors import MusterError, Reason
 
 from muster_presence.model import Role
-from muster_presence.model_attendance import AttendanceRule, Computed, Evidence, Span, Status, compute
+from muster_presence.model_attendance import AttendanceRule, Computed, Evidence, Status, compute_on
 from muster_presence.model_attended import Attended
+from muster_presence.model_spans import Span, Timeline
 
 _SORT_BYTES: Final = 96
 _NOTHING_KNOWN: Final = Computed(Status.UNKNOWN, Evidence(), "not started")
@@ -157,6 +158,7 @@ def make_sheet(
     settled = attended.settle_time is not None and attended.settle_time <= as_of
     if settled:
         user_ids |= book.records.keys()
+    active, rule = Timeline(attended.spans, as_of), book.rule.own or deployment_rule
     records = []
     for user_id in user_ids:
         stored = book.records.get(user_id)
@@ -164,7 +166,7 @@ def make_sheet(
             computed = stored.computed if stored else _NOTHING_KNOWN
         else:
             spans = [stay.span for stay in came.get(user_id, ())]
-            computed = compute(spans, attended.spans, book.rule.own or deployment_rule, as_of=as_of)
+            computed = compute_on(active, spans, rule)
         known = stored if stored is not None and stored.update_time and stored.update_time <= as_of else None
         records.append(
             Record(

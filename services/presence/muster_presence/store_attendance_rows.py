@@ -6,10 +6,11 @@ from typing import Any
 from sqlalchemy import Row
 
 from muster_presence.model import ScopeId, ScopeKind
-from muster_presence.model_attendance import AttendanceRule, Computed, Evidence, Span, Status
+from muster_presence.model_attendance import AttendanceRule, Computed, Evidence, Status
 from muster_presence.model_attended import Attended, Phase
 from muster_presence.model_channels import Channel
 from muster_presence.model_sheet import Cause, Change, Mark, Point, Record, SessionRule, Student
+from muster_presence.model_spans import Span
 
 Found = Row[Any]
 

@@ -48,11 +48,7 @@ class Observed:
 
     def here(self, now: datetime) -> set[str]:
         """Return who is there."""
-        return {
-            stay.user_id
-            for stay in self.stays
-            if stay.span.start <= now and (stay.span.end is None or stay.span.end > now)
-        }
+        return {stay.user_id for stay in self.stays if stay.span.holds(now)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,9 @@ from muster_kit.clock import Clock
 from muster_kit.errors import MusterError, Reason, Violation
 
 from muster_presence.model import ScopeId
-from muster_presence.model_attendance import AttendanceRule, Span
+from muster_presence.model_attendance import AttendanceRule
 from muster_presence.model_sheet import Book, Record, Stay, make_sheet
+from muster_presence.model_spans import Span
 from muster_presence.store_attendance import AttendanceDirectory, Devices, RecordFilter
 from muster_presence.store_intervals import Intervals
 from muster_presence.usecases_attendance import Observed
