@@ -9,7 +9,7 @@ from typing import Any
 
 from muster.presence.v1 import friend_pb2, presence_service_pb2
 from muster.presence.v1 import friend_service_pb2 as pb
-from muster.presence.v1.presence_pb2 import Activity
+from muster.presence.v1.presence_pb2 import PRESENCE_STATE_ACTIVE, PRESENCE_STATE_AWAY, Activity
 from muster.presence.v1.scope_pb2 import SCOPE_KIND_ORGANIZATION, Scope, ScopeEntry
 from muster_kit.caller import OrganizationRole
 
@@ -21,6 +21,8 @@ FRIENDS = friend_pb2.FRIENDSHIP_STATE_FRIENDS
 BLOCKED = friend_pb2.FRIENDSHIP_STATE_BLOCKED
 NONE = friend_pb2.FRIENDSHIP_STATE_NONE
 ACCEPT, DECLINE = friend_pb2.FRIEND_ANSWER_ACCEPT, friend_pb2.FRIEND_ANSWER_DECLINE
+
+HERE = {PRESENCE_STATE_ACTIVE, PRESENCE_STATE_AWAY}
 
 SECONDS = 10
 
@@ -144,6 +146,11 @@ class Watcher:
     def state_of(self, user_id: str) -> int:
         """Return how present a friend is, 0 for unheard of."""
         return self.here[user_id].state if user_id in self.here else 0
+
+
+def active(*user_ids: str) -> Callable[[Any], bool]:
+    """Return the condition that whoever holds presences sees these friends here, and no others."""
+    return lambda held: {user_id for user_id in held.here if held.state_of(user_id) in HERE} == set(user_ids)
 
 
 @asynccontextmanager

@@ -34,8 +34,9 @@ from muster_presence.tables import ROOMS
 from muster_presence.usecases_friend_sight import Shape
 from muster_presence.usecases_friend_sights import FriendSights
 from muster_presence.usecases_friends_watch import FriendShapes, FriendWatches
+from muster_presence.usecases_inbox import shows_friends
 
-CONNECTED: Final = Shape("friends", connected_view)
+CONNECTED: Final = Shape("friends", connected_view, shows_friends)
 """How those who are connected are shown their friends."""
 
 _WATCHED: Final = Shape("presences", friends_view)

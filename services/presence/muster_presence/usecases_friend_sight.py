@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol, TypeAlias
 
-from muster_kit.streams import SharedView
+from muster_kit.streams import SharedView, View
 from muster_kit.streams.room import Room
 
 _MOST_GONE: Final = 1000
@@ -33,12 +33,35 @@ EncodeView: TypeAlias = Callable[[int, Sequence[bytes], bool], bytes]
 """Makes the contract's view of a version and presences; the last says whether they are all."""
 
 
+def _anybody(_: object) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How streams of one kind show friends: the key of the view in their room, and its message."""
+    """How streams of one kind show friends: the key of the view in their room, and its message.
+
+    Others may share the room: only viewers whom `is_for` tells are shown it.
+    """
 
     key: str
     encode: EncodeView
+    is_for: Callable[[object], bool] = _anybody
+
+
+class _ViewFor:
+    """A view for some of those who share a room."""
+
+    __slots__ = ("_is_for", "_shared", "version")
+
+    def __init__(self, shared: SharedView, is_for: Callable[[object], bool]) -> None:
+        self.version = shared.version
+        self._shared = shared
+        self._is_for = is_for
+
+    def render(self, viewer: object, last_version: int | None, /) -> bytes | None:
+        """Return what the viewer is to be shown, None for nothing."""
+        return self._shared.render(viewer, last_version) if self._is_for(viewer) else None
 
 
 class Sight:
@@ -112,14 +135,15 @@ class Sight:
         for room, shape in self.shown_in:
             room.offer(shape.key, self._view(shape))
 
-    def _view(self, shape: Shape) -> SharedView:
+    def _view(self, shape: Shape) -> View:
         # Of this version, whatever is seen later.
         seen = dict(self._seen)
-        return SharedView(
+        shared = SharedView(
             self._version,
             whole=partial(self._whole, shape, self._version, seen),
             delta=partial(self._changes, shape, self._version, self._since, seen),
         )
+        return _ViewFor(shared, shape.is_for)
 
     @staticmethod
     def _whole(shape: Shape, version: int, seen: Mapping[str, tuple[int, Look | None]]) -> bytes:

@@ -75,6 +75,11 @@ class InboxViewer:
     include_friends: bool
 
 
+def shows_friends(viewer: object) -> bool:
+    """Tell whether a viewer of an inbox asked for friends: the person's other devices may not have."""
+    return isinstance(viewer, InboxViewer) and viewer.include_friends
+
+
 class LeaseView:
     """A stream's own lease, once."""
 
