@@ -13,9 +13,12 @@ import hypothesis
 import pytest
 from muster_kit.db.migrate import create_roles
 from muster_stack.embedded.postgres import Postgres
+from muster_stack.embedded.site import choose_site
 from muster_stack.embedded.stores import DATABASE, Stores, prepare_stores
 from muster_stack.embedded.valkey import Valkey
 from muster_stack.state import State
+
+from tests.valkey_cluster import ValkeyCluster
 
 # A busy machine is no failure. Where nobody looks at what was found, the examples are the same each time.
 hypothesis.settings.register_profile("here", deadline=None)
@@ -37,30 +40,26 @@ class DatabaseUrls:
 class TestStores:
     """The running stores; `postgres` and `valkey` can be stopped, killed and started by a test.
 
-    Whoever stops one starts it again before the test ends.
+    Whoever stops one starts it again before the test ends. With a cluster, that is the Valkey.
     """
 
     __test__ = False
 
-    def __init__(self, stores: Stores) -> None:
+    def __init__(self, stores: Stores, cluster: ValkeyCluster | None = None) -> None:
         self._stores = stores
+        self.valkey: Valkey | ValkeyCluster = cluster or stores.valkey
         self._numbers = itertools.count(1)
         self._templates: dict[str, str] = {}
         main = self.urls(DATABASE)
         self.admin_url, self.owner_url = main.admin_url, main.owner_url
         self.app_url, self.writer_url = main.app_url, main.writer_url
-        self.redis_url = stores.redis_url
+        self.redis_url = self.valkey.url
         self.role_passwords = stores.role_passwords
 
     @property
     def postgres(self) -> Postgres:
         """`await stop()`, `kill()`, `await wait()`, `await start()`."""
         return self._stores.postgres
-
-    @property
-    def valkey(self) -> Valkey:
-        """`await stop()`, `kill()`, `await wait()`, `await start()`."""
-        return self._stores.valkey
 
     def urls(self, name: str) -> DatabaseUrls:
         """The addresses of a database."""
@@ -108,18 +107,55 @@ def short_path() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-async def stores(short_path: Path) -> AsyncIterator[TestStores]:
-    """PostgreSQL and Valkey for the whole run; they die with this process, however it ends."""
+async def state(short_path: Path) -> AsyncIterator[State]:
+    """A state directory that is this run's."""
     state = State(short_path / "state")
     state.prepare()
     with state.locked():
-        running = await prepare_stores(state)
-        try:
-            await running.start()
-            await create_roles(running.admin_url(DATABASE), running.role_passwords)
-            yield TestStores(running)
-        finally:
-            await running.stop()
+        yield state
+
+
+@pytest.fixture(scope="session")
+async def embedded_stores(state: State) -> AsyncIterator[Stores]:
+    """PostgreSQL and Valkey for the whole run; they die with this process, however it ends."""
+    running = await prepare_stores(state)
+    try:
+        await running.start()
+        await create_roles(running.admin_url(DATABASE), running.role_passwords)
+        yield running
+    finally:
+        await running.stop()
+
+
+@pytest.fixture(scope="session")
+async def cluster(state: State, embedded_stores: Stores) -> AsyncIterator[ValkeyCluster]:
+    """A Valkey Cluster for the whole run; it dies with this process too."""
+    cluster = ValkeyCluster(
+        home=state.root,
+        log=state.logs / "cluster.log",
+        password=embedded_stores.credentials.valkey,
+        site=await choose_site(state),
+    )
+    try:
+        await cluster.start()
+        yield cluster
+    finally:
+        await cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def clustered_stores(embedded_stores: Stores, cluster: ValkeyCluster) -> TestStores:
+    """PostgreSQL and a Valkey Cluster."""
+    return TestStores(embedded_stores, cluster)
+
+
+@pytest.fixture(scope="session")
+def stores(request: pytest.FixtureRequest, embedded_stores: Stores) -> TestStores:
+    """PostgreSQL and Valkey, or with MUSTER_TEST_REDIS=cluster a cluster of it."""
+    if os.environ.get("MUSTER_TEST_REDIS") == "cluster":
+        clustered: TestStores = request.getfixturevalue("clustered_stores")
+        return clustered
+    return TestStores(embedded_stores)
 
 
 @pytest.fixture(scope="module")

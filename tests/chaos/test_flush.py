@@ -14,8 +14,8 @@ from muster.scoring.v1 import board_service_pb2, round_service_pb2
 from muster.session.v1 import session_service_pb2
 from muster.stream.v1 import stream_pb2
 from muster_kit.errors import Reason
+from muster_kit.redis_client import open_redis
 from muster_kit.rpc.status import received
-from redis.asyncio import Redis
 
 from tests.chaos.board_watch import BoardWatch
 from tests.chaos.conftest import Scale
@@ -36,7 +36,7 @@ TICKETED: Final = (*DURABLE, "ListResponses", "ListEntries", "WatchRounds", "Wat
 
 async def flush(machine: Machine) -> None:
     """Empty Valkey."""
-    redis = Redis.from_url(machine.stores.redis_url)
+    redis = open_redis(machine.stores.redis_url)
     await redis.flushall()
     await redis.aclose()
 

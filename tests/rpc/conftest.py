@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from redis.asyncio import Redis
+from muster_kit.redis_client import open_redis
 
 from tests.conftest import TestStores
 from tests.rpc.cutting_proxy import CuttingProxy
@@ -66,5 +66,5 @@ async def house(stores: TestStores, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture
 async def books(stores: TestStores) -> AsyncIterator[Books]:
     """A ledger of presence with nothing in it, in a database of the test's own."""
-    async with Redis.from_url(stores.redis_url) as redis, open_books(stores, redis) as books:
+    async with open_redis(stores.redis_url) as redis, open_books(stores, redis) as books:
         yield books

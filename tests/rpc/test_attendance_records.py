@@ -1,6 +1,7 @@
 """Attendance as it is listed: computed from the ledger, by the rule, against the roster, as of any time."""
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from muster.presence.v1 import presence_service_pb2 as presence_pb
 from muster.presence.v1.scope_pb2 import SCOPE_KIND_ORGANIZATION, SCOPE_KIND_WORKOUT, Scope
 from muster_kit.errors import Reason
@@ -10,6 +11,7 @@ from tests.rpc.registers import (
     ABSENT,
     ACTIVE,
     ENDED,
+    EXCUSED,
     LATE,
     LEFT_EARLY,
     PAUSED,
@@ -19,6 +21,7 @@ from tests.rpc.registers import (
     new_register,
     stamp,
 )
+from tests.rpc.school import student
 
 
 @pytest.fixture
@@ -89,6 +92,39 @@ async def test_as_of_a_time_is_what_was_known_then(register: Register) -> None:
         "bo": "12 of 20 minutes",
     }
     assert await register.statuses() == {"ana": LEFT_EARLY, "bo": PRESENT, "cy": ABSENT}
+
+
+async def test_who_left_the_class_and_came_back_was_not_in_it_meanwhile(register: Register) -> None:
+    school, of_class = register.school, {"class_id": register.class_id}
+    times, rosters = [], []
+
+    async def report() -> None:
+        await register.report(ACTIVE, (0, None))
+        rosters.append(set(await register.records()))
+        moment = Timestamp()
+        moment.GetCurrentTime()
+        times.append(moment)
+
+    await report()
+    await school.call("RemoveClassMembers", user_ids=["cy"], **of_class)
+    await report()
+    await school.call("AddClassMembers", members=[student("cy", "Cy")], **of_class)
+    await report()
+    assert rosters == [{"ana", "bo", "cy"}, {"ana", "bo"}, {"ana", "bo", "cy"}]
+    assert [set(await register.records(as_of_time=time)) for time in times] == rosters
+
+
+async def test_as_of_a_time_before_a_mark_there_is_none(register: Register) -> None:
+    await register.report(ENDED)
+    moment = Timestamp()
+    moment.GetCurrentTime()
+    await register.mark(("ana", LATE))
+    await register.mark(("ana", EXCUSED))
+    [change, _] = await register.changes()
+    found = [
+        (await register.records(as_of_time=time))["ana"].status for time in (moment, change.change_time, None)
+    ]
+    assert found == [ABSENT, LATE, EXCUSED]
 
 
 async def test_who_is_there_is_judged_as_if_it_ended_now(register: Register) -> None:

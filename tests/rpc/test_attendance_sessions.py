@@ -13,7 +13,16 @@ from muster.presence.v1.presence_service_pb2 import HeartbeatRequest
 from tests.conftest import TestStores
 from tests.rpc.house import House, house_over, open_house, prepare
 from tests.rpc.lessons import Lesson, Watch
-from tests.rpc.registers import ABSENT, ENDED, EXCUSED, LEFT_EARLY, PRESENT, Register, new_register
+from tests.rpc.registers import (
+    ABSENT,
+    ACTIVE,
+    ENDED,
+    EXCUSED,
+    LEFT_EARLY,
+    PRESENT,
+    Register,
+    new_register,
+)
 from tests.rpc.school import School, for_classes, student
 from tests.waiting import until
 
@@ -24,6 +33,7 @@ async def house(stores: TestStores, tmp_path_factory: pytest.TempPathFactory) ->
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MUSTER_PRESENCE_ATTENDANCE_INTERVAL", "PT0.2S")
         environment.setenv("MUSTER_PRESENCE_ATTENDANCE_SETTLING", "PT0.5S")
+        environment.setenv("MUSTER_PRESENCE_ATTENDANCE_ROSTER_INTERVAL", "PT0.3S")
         async with open_house(stores, tmp_path_factory.mktemp("house")) as house:
             yield house
 
@@ -127,6 +137,42 @@ async def test_a_session_that_is_changed_is_reported_anew(register: Register) ->
         return list(await register.records()) == ["dan"]
 
     await until(has_dan)
+
+
+async def test_who_comes_into_the_class_or_leaves_it_meanwhile(register: Register) -> None:
+    lesson = lesson_of(register)
+    await lesson.start()
+    await until(lambda: has_change(register, "cy", ABSENT))
+    school, of_class = register.school, {"class_id": register.class_id}
+    await school.call("AddClassMembers", members=[student("dan", "Dan")], **of_class)
+    await school.call("RemoveClassMembers", user_ids=["cy"], **of_class)
+    expected = dict.fromkeys(("ana", "bo", "dan"), ABSENT)
+    await until(lambda: is_equal(register.statuses(), expected))
+    changes = [(await register.changes(user_id=user_id))[-1] for user_id in ("cy", "dan")]
+    assert [(change.old_status, change.new_status) for change in changes] == [(ABSENT, 0), (0, ABSENT)]
+    assert {change.cause for change in changes} == {attendance_pb2.ATTENDANCE_CHANGE_CAUSE_RULE_CHANGED}
+    # The others' records are as the clock made them.
+    [change] = await register.changes(user_id="bo")
+    assert change.cause == attendance_pb2.ATTENDANCE_CHANGE_CAUSE_COMPUTED
+    listed = await register.call("ListAttendance", session_id=None, class_id=register.class_id)
+    assert [record.user_id for record in listed.records] == ["ana", "bo", "dan"]
+    await lesson.call("EndSession")
+    await settled(register)
+    # What is settled stays.
+    assert await register.statuses() == expected
+
+
+async def test_a_session_that_is_gone_has_ended(register: Register) -> None:
+    gone = Register(register.school, "gone", register.class_id)
+    await gone.report(ACTIVE, (0, None))
+    await gone.came("guest", (0, 30), (40, None))
+    assert (await settled(gone))["guest"].status == PRESENT
+    phases = await register.house.rows(
+        "SELECT phase, cardinality(span_ends) FROM presence.attended"
+        " WHERE organization_id = :organization_id AND scope_id = 'gone'",
+        organization_id=register.school.organization,
+    )
+    assert phases == [(ENDED, 1)]
 
 
 async def test_who_watches_sees_people_come_and_the_end(register: Register) -> None:

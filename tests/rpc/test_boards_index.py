@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator
 
 import pytest
+from muster_kit.redis_client import open_redis
 from redis.asyncio import Redis
 
 from tests.conftest import TestStores
@@ -23,7 +24,7 @@ async def scoring(stores: TestStores, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 async def redis(stores: TestStores) -> AsyncIterator[Redis]:
-    async with Redis.from_url(stores.redis_url) as redis:
+    async with open_redis(stores.redis_url) as redis:
         yield redis
 
 

@@ -13,9 +13,9 @@ from muster.presence.v1.presence_pb2 import (
     PRESENCE_STATE_OFFLINE,
 )
 from muster_kit.caller import OrganizationRole
+from muster_kit.redis_client import open_redis
 from muster_kit.streams.publisher import channel_of, encode_signal
 from muster_presence.scope_keys import bell_room
-from redis.asyncio import Redis
 
 from tests.conftest import TestStores
 from tests.rpc.house import House
@@ -168,7 +168,7 @@ async def test_what_a_service_says_of_a_friend_is_seen(club: Club) -> None:
 async def test_calls_that_nobody_makes_sense_of_change_nothing(club: Club, stores: TestStores) -> None:
     """A channel says who may have changed; what is true is looked up."""
     await club.befriend("me", "ana")
-    async with watching(club, "me") as watcher, Redis.from_url(stores.redis_url) as redis:
+    async with watching(club, "me") as watcher, open_redis(stores.redis_url) as redis:
         await watcher.until(lambda held: held.views)
         channel = channel_of("presence", bell_room(club.organization))
         for payload in (b"", b"p", b"f", b"pana\0nobody", b"fme\0\0", b"fana"):
@@ -180,7 +180,7 @@ async def test_calls_that_nobody_makes_sense_of_change_nothing(club: Club, store
 async def test_a_lost_index_fills_again(club: Club, stores: TestStores) -> None:
     await club.befriend("me", "ana")
     await club.beat("ana")
-    async with watching(club, "me") as watcher, Redis.from_url(stores.redis_url) as redis:
+    async with watching(club, "me") as watcher, open_redis(stores.redis_url) as redis:
         await watcher.until(active("ana"))
         async for key in redis.scan_iter(f"muster:presence:*{club.organization}*"):
             await redis.delete(key)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from muster.presence.v1.presence_pb2 import Presence
+from muster_kit.redis_client import open_redis
 from muster_kit.streams.publisher import channel_of
 from muster_presence.model import Activity, Profile, Role, ScopeId, ScopeKind, Step, Verb
 from muster_presence.scope_keys import bell_room
@@ -79,7 +80,7 @@ def a_step(dice: random.Random) -> Step:
 @pytest.mark.parametrize("seed", range(12))
 async def test_whoever_looks_when_called_has_seen_everything(stores: TestStores, seed: int) -> None:
     dice = random.Random(seed)
-    async with Redis.from_url(stores.redis_url) as redis:
+    async with open_redis(stores.redis_url) as redis:
         place = Place(redis)
         home = ScopeId(place.scope.organization_id, ScopeKind.ORGANIZATION)
         scopes = [home, place.scope, replace(place.scope, kind=ScopeKind.WORKOUT)]
@@ -96,7 +97,7 @@ async def test_whoever_looks_when_called_has_seen_everything(stores: TestStores,
 
 
 async def test_nobody_is_called_for_what_friends_do_not_see(stores: TestStores) -> None:
-    async with Redis.from_url(stores.redis_url) as redis:
+    async with open_redis(stores.redis_url) as redis:
         place = Place(redis)
         onlookers = Onlookers(redis, place)
         await onlookers.listen()
@@ -114,7 +115,7 @@ async def test_nobody_is_called_for_what_friends_do_not_see(stores: TestStores) 
 
 
 async def test_the_newest_of_several_rooms_is_seen_and_the_best_state(stores: TestStores) -> None:
-    async with Redis.from_url(stores.redis_url) as redis:
+    async with open_redis(stores.redis_url) as redis:
         place = Place(redis)
         home = Place(redis, place.clock, ScopeId(place.scope.organization_id, ScopeKind.ORGANIZATION))
         presence = RedisFriendPresence(redis, place.clock, TIMING)

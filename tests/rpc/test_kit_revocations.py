@@ -10,6 +10,7 @@ import pytest
 import structlog.testing
 from muster_kit.caller import Caller, CallerKind
 from muster_kit.errors import MusterError, Reason
+from muster_kit.redis_client import open_redis
 from muster_kit.rpc.revocations import CHANNEL, RECENT, Revocations
 from redis.asyncio import Redis
 
@@ -58,7 +59,7 @@ class Heard:
 
 @pytest.fixture
 async def redis(stores: TestStores) -> AsyncIterator[Redis]:
-    async with Redis.from_url(stores.redis_url) as connected:
+    async with open_redis(stores.redis_url) as connected:
         await connected.delete(RECENT)
         yield connected
 
@@ -117,7 +118,7 @@ async def test_listening_goes_on_after_redis_was_away(stores: TestStores, redis:
             await stores.valkey.start()
         assert "revocation_not_published" in {entry["event"] for entry in log}
         heard = Heard(revocations)
-        # Whether it is heard as it is said or read on coming back, after what the store still knew: it arrives.
+        # Heard as it is said, or read on coming back, after what the store still knew: it arrives.
         await Revocations(redis).revoke("room", "seat", 7)
         while await heard.next() != ("room", "seat", 7):
             pass

@@ -8,11 +8,11 @@ from typing import Any
 import grpc
 import pytest
 from muster_kit.errors import MusterError, Reason
+from muster_kit.redis_client import open_redis
 from muster_kit.rpc.call import Call
 from muster_kit.rpc.channel import open_channel
 from muster_kit.rpc.options import Limits
 from muster_kit.rpc.revocations import Revocations
-from redis.asyncio import Redis
 
 from tests.conftest import TestStores
 from tests.quickness import assert_quick
@@ -154,8 +154,8 @@ async def _drain_stream(call: Any) -> None:
 
 async def test_a_revoked_ticket_loses_its_streams_at_once(stores: TestStores) -> None:
     async with (
-        Redis.from_url(stores.redis_url) as here,
-        Redis.from_url(stores.redis_url) as elsewhere,
+        open_redis(stores.redis_url) as here,
+        open_redis(stores.redis_url) as elsewhere,
         hearing(Revocations(here)) as revocations,
         serve(EchoServicer(watch=stay), revocations=revocations) as serving,
     ):

@@ -16,6 +16,7 @@ from muster.presence.v1.scope_pb2 import ScopeEntry
 from muster.stream.v1.stream_pb2 import RECONNECT_CAUSE_DRAINING, RECONNECT_CAUSE_TICKET_EXPIRED
 from muster_kit.clock import SystemClock
 from muster_kit.errors import Reason
+from muster_kit.redis_client import open_redis
 from muster_presence.app import build
 from muster_presence.model import ScopeId, ScopeKind, Timing
 from muster_presence.model_inbox import inbox_room
@@ -23,7 +24,6 @@ from muster_presence.scope_keys import keys_of, room_of
 from muster_presence.scope_log import RedisScopeLog
 from muster_presence.settings import PresenceServiceSettings
 from muster_stack.hosting import Host
-from redis.asyncio import Redis
 
 from tests.conftest import TestStores
 from tests.rpc.house import House, Metadata, _free_port, reason_of
@@ -81,7 +81,7 @@ async def connected(
 async def told(gathering: Gathering, redis_url: str) -> list[ScopeEvent]:
     """All that happened in the session."""
     scope = ScopeId(gathering.organization, ScopeKind.SESSION, gathering.session_id)
-    async with Redis.from_url(redis_url) as redis:
+    async with open_redis(redis_url) as redis:
         log, room_id = RedisScopeLog(redis, SystemClock(), Timing()), room_of(scope, with_staff=True)
         head = (await log.heads([room_id]))[room_id]
         stored = await log.read(scope.organization_id, room_id, epoch=head.epoch, after_seq=0, limit=999)
@@ -180,7 +180,7 @@ async def test_a_stream_brings_people_back_after_a_loss_as_having_been_here(
         request = pb.ListActiveRequest(scope=gathering.scope)
         (before,) = (await gathering.house.presence.ListActive(request, metadata=ana)).people
         scope = ScopeId(gathering.organization, ScopeKind.SESSION, gathering.session_id)
-        async with Redis.from_url(stores.redis_url) as redis:
+        async with open_redis(stores.redis_url) as redis:
             await redis.delete(*keys_of(scope))
         # The renewal of the process itself, every few seconds.
         await until_here(gathering, "ana")

@@ -14,9 +14,9 @@ from muster.presence.v1 import presence_service_pb2 as pb
 from muster.presence.v1.presence_pb2 import LEAVE_CAUSE_VANISHED, PresenceInterval
 from muster.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
 from muster_kit.caller import OrganizationRole
+from muster_kit.redis_client import open_redis
 from muster_presence.model import ScopeId, ScopeKind
 from muster_presence.scope_keys import keys_of
-from redis.asyncio import Redis
 
 from tests.conftest import TestStores
 from tests.e2e.running import MUSTER
@@ -141,7 +141,7 @@ async def test_nobody_who_comes_back_is_marked_absent_after_a_loss(
     for user_id in ("ana", "bo", "cy"):
         await until(lambda user_id=user_id: stays(gathering, user_id))  # type: ignore[misc]
     scope = ScopeId(gathering.organization, ScopeKind.SESSION, gathering.session_id)
-    async with Redis.from_url(brisk_house.settings.redis_url) as redis:
+    async with open_redis(brisk_house.settings.redis_url) as redis:
         await redis.delete(*keys_of(scope))
     lost = (await gathering.beat(bo)).server_time.ToDatetime()
 

@@ -11,12 +11,12 @@ from muster.presence.v1.scope_pb2 import Scope
 from muster.stream.v1.stream_pb2 import RESET_CAUSE_CURSOR_FOREIGN, RESET_CAUSE_CURSOR_STALE
 from muster_kit.db import Database
 from muster_kit.errors import Reason
+from muster_kit.redis_client import open_redis
 from muster_kit.rpc.tokens import issue_service_token
 from muster_kit.streams.publisher import channel_of
 from muster_presence.inbox_sweeper import sweep_inboxes
 from muster_presence.model_inbox import first_epoch, inbox_room
 from muster_presence.tables import SCHEMA
-from redis.asyncio import Redis
 
 from tests.conftest import TestStores
 from tests.rpc.house import SECRET, House, bearer, reason_of
@@ -124,7 +124,7 @@ async def test_all_of_a_thousand_hear_at_once_wherever_they_are_connected(
     names = [f"user-{number}" for number in range(1000)]
     rooms = (inbox_room(gathering.organization, name) for name in names)
     missing = {channel_of(SCHEMA, room_id).encode() for room_id in rooms}
-    async with Redis.from_url(stores.redis_url) as redis, redis.pubsub() as pubsub:
+    async with open_redis(stores.redis_url) as redis, redis.pubsub() as pubsub:
         # Each is told in a channel of their own, to which their worker listens.
         await pubsub.subscribe(*missing)
         await notify(gathering, *names)

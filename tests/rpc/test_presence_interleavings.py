@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from muster.presence.v1.presence_pb2 import Activity as ActivityMessage
 from muster.presence.v1.presence_pb2 import Presence, ScopeEvent
+from muster_kit.redis_client import open_redis
 from muster_presence.model import Activity, Cause, Profile, Role, ScopeId, ScopeKind, Step, Timing, Verb
 from muster_presence.scope_keys import room_of
 from muster_presence.scope_log import RedisScopeLog
 from muster_presence.store import Interval
 from muster_presence.store_redis import RedisPresence
-from redis.asyncio import Redis
 
 from tests.conftest import TestStores
 from tests.presence_person import Person, Shown
@@ -75,7 +75,7 @@ class Interleavings(RuleBasedStateMachine):
     def begin(self) -> None:
         self.runner = asyncio.Runner()
         self.clock = FakeClock()
-        self.redis = Redis.from_url(self.redis_url)
+        self.redis = open_redis(self.redis_url)
         self.facts: list[Interval] = []
         self.index = RedisPresence(self.redis, self.clock, TIMING, note=self.note)
         self.log = RedisScopeLog(self.redis, self.clock, TIMING)

@@ -15,9 +15,9 @@ from muster.stream.v1.stream_pb2 import (
 )
 from muster_kit.caller import OrganizationRole, RoomRole
 from muster_kit.errors import Reason
+from muster_kit.redis_client import open_redis
 from muster_presence.model import ScopeId, ScopeKind
 from muster_presence.scope_keys import keys_of
-from redis.asyncio import Redis
 
 from tests.conftest import TestStores
 from tests.quickness import assert_quick
@@ -176,7 +176,7 @@ async def test_a_loss_is_one_reset_for_each_watcher(gathering: Gathering, stores
     async with (
         watching(gathering, ana) as one,
         watching(gathering, bo) as other,
-        Redis.from_url(stores.redis_url) as redis,
+        open_redis(stores.redis_url) as redis,
     ):
         for watcher in (one, other):
             await watcher.until(lambda held: held.snapshots)
@@ -194,7 +194,7 @@ async def test_a_loss_is_one_reset_for_each_watcher(gathering: Gathering, stores
 async def test_an_empty_scope_that_was_lost_is_reset_too(gathering: Gathering, stores: TestStores) -> None:
     ana = gathering.guest("ana")
     await gathering.beat(ana)
-    async with watching(gathering, ana) as watcher, Redis.from_url(stores.redis_url) as redis:
+    async with watching(gathering, ana) as watcher, open_redis(stores.redis_url) as redis:
         await watcher.until(lambda held: held.snapshots and held.counts)
         scope = ScopeId(gathering.organization, ScopeKind.SESSION, gathering.session_id)
         await redis.delete(*keys_of(scope))

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
+from muster_kit.redis_client import open_redis
 
 from tests.conftest import TestStores
 from tests.rpc.scoring_fixtures import Scoring, open_scoring
@@ -72,7 +72,7 @@ async def test_a_script_that_fails_costs_no_answer_and_no_other_board(
 ) -> None:
     faulty, sound = scoring.game(base_points=10), scoring.game(base_points=10)
     round_ids = {game.session_id: await game.open() for game in (faulty, sound)}
-    async with Redis.from_url(stores.redis_url) as redis:
+    async with open_redis(stores.redis_url) as redis:
         key = f"muster:scoring:board:{{{faulty.session_id}}}:lines"
         await redis.delete(key)
         await redis.set(key, "not a hash")

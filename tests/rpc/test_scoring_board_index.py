@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 import structlog.testing
 from muster_kit.errors import MusterError
+from muster_kit.redis_client import open_redis
 from muster_scoring.model_board import BoardChanges, Line, Position, floor_line
 from muster_scoring.store_redis import RedisBoards
 from redis.asyncio import Redis
@@ -17,7 +18,7 @@ from tests.rpc.scoring_game import new_id
 
 @pytest.fixture
 async def redis(stores: TestStores) -> AsyncIterator[Redis]:
-    async with Redis.from_url(stores.redis_url) as redis:
+    async with open_redis(stores.redis_url) as redis:
         yield redis
 
 
@@ -272,7 +273,7 @@ async def test_boards_are_not_kept_for_ever(index: RedisBoards, redis: Redis, bo
 
 
 async def test_a_redis_that_is_away_is_unavailable() -> None:
-    async with Redis.from_url("redis://127.0.0.1:1/0") as nowhere:
+    async with open_redis("redis://127.0.0.1:1/0") as nowhere:
         index = RedisBoards(nowhere, schema="scoring")
         with pytest.raises(MusterError, match="UNAVAILABLE"):
             await index.page("board", after=None, limit=1)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 import redis as blocking_redis
 from muster.scoring.v1 import board_service_pb2 as pb
+from muster_kit.redis_client import open_redis
 from muster_scoring.model_board import Position
 from muster_scoring.store_redis import RedisBoards
 from redis.asyncio import Redis
@@ -116,7 +117,7 @@ async def test_a_large_board_is_loaded_while_everybody_goes_on(scoring: Scoring,
     await scoring.rows(_FILL, game.session_id, _ENTRIES)
     expected = [row["participant_id"] for row in await scoring.rows(_BY_SQL, game.session_id)]
     assert len(expected) == _ENTRIES * 99 // 100
-    async with Redis.from_url(stores.redis_url) as redis:
+    async with open_redis(stores.redis_url) as redis:
         index = RedisBoards(redis, schema="scoring")
 
         async def load() -> float:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from muster.scoring.v1 import board_service_pb2 as pb
 from muster.stream.v1.stream_pb2 import ResetCause
+from muster_kit.redis_client import open_redis
 from muster_scoring.store_redis import RedisBoards
 from redis.asyncio import Redis
 
@@ -34,7 +35,7 @@ async def scoring(stores: TestStores, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 async def redis(stores: TestStores) -> AsyncIterator[Redis]:
-    async with Redis.from_url(stores.redis_url) as redis:
+    async with open_redis(stores.redis_url) as redis:
         yield redis
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from muster.scoring.v1 import board_service_pb2 as pb
 from muster_kit.errors import Reason
+from muster_kit.redis_client import open_redis
 from redis.asyncio import Redis
 
 from tests.conftest import TestStores
@@ -33,7 +34,7 @@ async def scoring(stores: TestStores, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 async def redis(stores: TestStores) -> AsyncIterator[Redis]:
-    async with Redis.from_url(stores.redis_url) as redis:
+    async with open_redis(stores.redis_url) as redis:
         yield redis
 
 

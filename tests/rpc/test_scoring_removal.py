@@ -11,12 +11,12 @@ from muster.scoring.v1 import round_pb2
 from muster.scoring.v1 import round_service_pb2 as rpc
 from muster_kit.caller import OrganizationRole
 from muster_kit.errors import Reason
+from muster_kit.redis_client import open_redis
 from muster_kit.rpc.tokens import issue_service_token
 from muster_scoring.board_mender import BoardMender
 from muster_scoring.model_board import Line
 from muster_scoring.store_boards import BoardSource
 from muster_scoring.store_redis import RedisBoards
-from redis.asyncio import Redis
 
 from tests.conftest import TestStores
 from tests.rpc.asked import Asked
@@ -61,7 +61,7 @@ async def left(game: Game, round_id: str) -> set[str]:
 
 
 async def keys(stores: TestStores, game: Game) -> list[bytes]:
-    async with Redis.from_url(stores.redis_url) as redis:
+    async with open_redis(stores.redis_url) as redis:
         return [key async for key in redis.scan_iter(f"muster:*{{{game.session_id}}}:*", count=1000)]
 
 
@@ -266,7 +266,7 @@ async def test_a_board_that_another_process_loads_meanwhile_goes_again(
     await played(game)
     source = scoring.instances[1].app._keeper.source
     seq = (await source.heads([game.session_id]))[game.session_id]
-    async with Redis.from_url(stores.redis_url) as redis:
+    async with open_redis(stores.redis_url) as redis:
         index = RedisBoards(redis, schema="scoring")
         await index.remove(game.session_id)
         mender = BoardMender(index, cast("BoardSource", DeletedMeanwhile(source, game)))

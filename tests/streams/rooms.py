@@ -14,6 +14,7 @@ from muster_kit.db.engine import Database
 from muster_kit.db.migrate import migrate
 from muster_kit.db.tables import room_tables
 from muster_kit.ids import new_id
+from muster_kit.redis_client import open_redis
 from muster_kit.streams import Cursor, Feed, Head, Hub, PostgresLog, RedisPublisher, StoredEvent, Tuning
 from redis.asyncio import Redis
 from sqlalchemy import MetaData
@@ -83,7 +84,7 @@ class World:
             app, writer = Database.open(urls.app_url), Database.open(urls.writer_url)
             stack.push_async_callback(app.close)
             stack.push_async_callback(writer.close)
-            redis = await stack.enter_async_context(Redis.from_url(redis_url))
+            redis = await stack.enter_async_context(open_redis(redis_url))
             yield cls(admin, app, writer, redis, RedisPublisher(redis, schema=SCHEMA))
 
     @asynccontextmanager

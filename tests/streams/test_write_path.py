@@ -2,6 +2,7 @@
 
 import asyncio
 
+from muster_kit.redis_client import open_redis
 from muster_kit.streams import Hub, PostgresLog, RedisPublisher
 from redis.asyncio import Redis
 
@@ -15,7 +16,7 @@ async def test_what_two_workers_write_at_once_reaches_the_watchers_of_both_in_on
 ) -> None:
     urls = await stores.copy_of("notes", prepare)
     service = NotesService.over(urls)
-    redis: Redis = Redis.from_url(stores.redis_url)
+    redis: Redis = open_redis(stores.redis_url)
     log = PostgresLog(service.app, service.writer, TABLES)
     async with redis, Hub(redis, log, schema=SCHEMA) as here, Hub(redis, log, schema=SCHEMA) as there:
         room_id = await service.new_room()

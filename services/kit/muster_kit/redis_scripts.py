@@ -11,12 +11,14 @@ import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.exceptions import (
+    AskError,
     ClusterError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
     ResponseError,
+    TryAgainError,
 )
 
 from muster_kit.errors import MusterError, Reason
@@ -24,7 +26,7 @@ from muster_kit.errors import MusterError, Reason
 _RETRY_AFTER: Final = timedelta(seconds=1)
 
 # A server in trouble answers with errors too; whatever else it refuses is a fault of the script.
-_TROUBLES: Final = (ClusterError, OutOfMemoryError, ReadOnlyError)
+_TROUBLES: Final = (AskError, ClusterError, OutOfMemoryError, ReadOnlyError, TryAgainError)
 _TROUBLE_CODES: Final = ("BUSY", "MASTERDOWN", "MISCONF", "NOREPLICAS", "UNKILLABLE")
 
 Argument: TypeAlias = bytes | str | int
@@ -77,6 +79,9 @@ async def run_all(redis: Redis, commands: Sequence[Command], *, follow: FollowUp
             await answer(redis.script_load(script.source))
         again = await _run_once(redis, [commands[index] for index in unknown], follow)
         for index, reply in zip(unknown, again, strict=True):
+            if isinstance(reply, NoScriptError):
+                # Of a cluster, another node has the keys meanwhile; it learns the script next time.
+                raise _away(reply) from reply
             replies[index] = reply
     return replies
 

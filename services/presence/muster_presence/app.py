@@ -16,6 +16,7 @@ from muster_kit.db import Database, Requests
 from muster_kit.db.publications import Publications
 from muster_kit.errors import MusterError
 from muster_kit.ids import new_id
+from muster_kit.redis_client import open_redis
 from muster_kit.redis_scripts import answer
 from muster_kit.rpc.auth import Authenticator
 from muster_kit.rpc.policy import Policy
@@ -24,9 +25,6 @@ from muster_kit.rpc.service import Service
 from muster_kit.settings import Settings
 from muster_kit.streams import Hub, PostgresLog, Tuning
 from muster_kit.streams.background import Background
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from muster_presence import convert, convert_inbox
 from muster_presence.attendance import Attendance, Foundations
@@ -71,7 +69,7 @@ _CHECK_PEOPLE_SECONDS: Final = 10.0
 _MOST_TO_TELL: Final = 65_536
 
 # Nobody waits for a Redis that does not answer.
-_INDEX_SECONDS: Final = 1.0
+_INDEX_PATIENCE: Final = timedelta(seconds=1)
 
 _log = structlog.get_logger(__name__)
 
@@ -80,13 +78,8 @@ class PresenceApp:
     """The service, composed; see `muster_kit.app.ServiceApp`."""
 
     def __init__(self, settings: Settings, service_settings: PresenceServiceSettings) -> None:
-        self._redis = Redis.from_url(settings.redis_url)
-        self._index_redis = Redis.from_url(
-            settings.redis_url,
-            socket_timeout=_INDEX_SECONDS,
-            socket_connect_timeout=_INDEX_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._redis = open_redis(settings.redis_url)
+        self._index_redis = open_redis(settings.redis_url, patience=_INDEX_PATIENCE)
         pool_size = settings.database_pool_size
         self._database = Database.open(settings.database_url, pool_size=pool_size)
         self._writer_database = Database.open(settings.writer_database_url, pool_size=pool_size)

@@ -13,14 +13,12 @@ from muster_kit.clock import CalibratedClock
 from muster_kit.db import Database, Requests, Transaction, request_table, sweep_requests
 from muster_kit.delivery import DeliverySeal
 from muster_kit.errors import MusterError
+from muster_kit.redis_client import open_redis
 from muster_kit.rpc.policy import Policy
 from muster_kit.rpc.service import Service
 from muster_kit.settings import Settings
 from muster_kit.streams import Hub, Tuning
 from muster_kit.streams.background import Background
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from sqlalchemy import MetaData
 
 from muster_scoring.board_keeper import BoardKeeper
@@ -64,7 +62,7 @@ _CALIBRATE_EVERY: Final = timedelta(minutes=1)
 _SWEEP_SECONDS: Final = 3600.0
 
 # An answer waits for its rank, but not for a Redis that does not answer.
-_INDEX_SECONDS: Final = 0.5
+_INDEX_PATIENCE: Final = timedelta(seconds=0.5)
 
 _log = structlog.get_logger(__name__)
 
@@ -206,13 +204,8 @@ class _Stores:
         self.responses = PostgresResponses(settings.writer_database_url)
         self.scores = PostgresScores(settings.writer_database_url)
         self.scoreboards = PostgresScoreboards(self.database, self.writer_database, pack=pack_shown)
-        self.redis = Redis.from_url(settings.redis_url)
-        self.index_redis = Redis.from_url(
-            settings.redis_url,
-            socket_timeout=_INDEX_SECONDS,
-            socket_connect_timeout=_INDEX_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self.redis = open_redis(settings.redis_url)
+        self.index_redis = open_redis(settings.redis_url, patience=_INDEX_PATIENCE)
 
     async def close(self) -> None:
         """Close all."""

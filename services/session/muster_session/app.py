@@ -19,6 +19,7 @@ from muster_kit.clock import CalibratedClock
 from muster_kit.db import Commands, Database, Deadline, Deadlines, Requests, sweep_requests
 from muster_kit.delivery import DeliverySeal
 from muster_kit.errors import MusterError
+from muster_kit.redis_client import open_redis
 from muster_kit.rpc.channel import open_channel
 from muster_kit.rpc.policy import Policy
 from muster_kit.rpc.revocations import Revocations
@@ -27,7 +28,6 @@ from muster_kit.rpc.tokens import ServiceTokens, TicketSigner
 from muster_kit.settings import Settings
 from muster_kit.streams import Hub, PostgresLog, RedisPublisher, Tuning
 from muster_kit.streams.background import Background
-from redis.asyncio import Redis
 
 from muster_session.arrivals import Arrivals
 from muster_session.class_requests import ClassRequests
@@ -197,7 +197,7 @@ class _Stores:
         pool_size = settings.database_pool_size
         self.database = Database.open(settings.database_url, pool_size=pool_size)
         self.writer_database = Database.open(settings.writer_database_url, pool_size=pool_size)
-        self.redis = Redis.from_url(settings.redis_url)
+        self.redis = open_redis(settings.redis_url)
         secret = settings.service_token_secret
         self.tokens = ServiceTokens(secret.get_secret_value(), service="session") if secret else None
         self.scoring = open_channel(

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from muster_kit.app import ServiceApp
 from muster_kit.db.engine import Database
+from muster_kit.redis_client import open_redis
 from muster_kit.rpc.auth import Authenticator
 from muster_kit.rpc.health import Probe
 from muster_kit.rpc.options import server_credentials
@@ -18,7 +19,6 @@ from muster_kit.settings import Settings
 from muster_kit.streams.background import Background
 from muster_kit.telemetry import metrics_server, new_registry
 from prometheus_client import CollectorRegistry
-from redis.asyncio import Redis
 
 from muster_stack.problem import Problem
 
@@ -65,7 +65,7 @@ class Host:
 
     async def _open(self) -> None:
         registry = new_registry()
-        redis = Redis.from_url(self._settings.redis_url)
+        redis = open_redis(self._settings.redis_url)
         self._exits.push_async_callback(redis.aclose)
         database = Database.open(self._settings.database_url, pool_size=1)
         self._exits.push_async_callback(database.close)

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 from muster_kit.caller import Caller
 from muster_kit.errors import MusterError, Reason
+from muster_kit.redis_client import listening_server
 
 CHANNEL: Final = "muster:revocations"
 # Sorted by when each may be forgotten; a process that starts or reconnects reads what it missed.
@@ -91,7 +92,7 @@ class Revocations:
         """Listen until cancelled, coming back whenever Redis does."""
         while True:
             try:
-                async with self._redis.pubsub() as pubsub:
+                async with listening_server(self._redis) as server, server.pubsub() as pubsub:
                     await pubsub.subscribe(CHANNEL)
                     await self._listen(pubsub)
             except (RedisError, OSError) as error:

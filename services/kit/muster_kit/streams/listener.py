@@ -8,6 +8,8 @@ from typing import Any, Final, cast
 import structlog
 from redis.asyncio import Redis
 
+from muster_kit.redis_client import listening_server
+
 _PING_SECONDS: Final = 5.0
 _SILENCE_SECONDS: Final = 12.0
 _RETRY_SECONDS: Final = 0.2
@@ -82,7 +84,10 @@ class Listener:
 
     async def _listen(self) -> None:
         # redis-py's own PubSub reconnects without telling, and what was published meanwhile is lost.
-        connection: Any = cast("Any", self._redis.connection_pool).make_connection()
+        async with listening_server(self._redis) as server:
+            await self._listen_at(cast("Any", server.connection_pool).make_connection())
+
+    async def _listen_at(self, connection: Any) -> None:
         # It would keep the time with asyncio.wait_for, which loses a cancellation that comes in the same
         # moment as the result, before Python 3.12: nobody could end this any more.
         connection.socket_timeout = None

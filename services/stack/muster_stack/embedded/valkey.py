@@ -12,7 +12,7 @@ from muster_stack.problem import Problem
 
 _ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": "/usr/bin:/bin"}
 _CONFIGURATION = """\
-port 0
+{network}
 unixsocket {socket}
 unixsocketperm 700
 dir {data}
@@ -29,14 +29,18 @@ appendfsync everysec
 
 
 class Valkey:
-    """One Valkey in `home`/data, reached through a socket."""
+    """One Valkey in `home`/data, reached through a socket named after `home`.
+
+    `network` are lines of its configuration: where else it is reached, and whether it is one of a cluster.
+    """
 
     name = "Valkey"
 
-    def __init__(self, *, home: Path, log: Log, password: str, site: Site) -> None:
+    def __init__(self, *, home: Path, log: Log, password: str, site: Site, network: str = "port 0") -> None:
         self._home = home
         self._data = home / "data"
-        self._socket = site.sockets / "valkey.sock"
+        self._socket = site.sockets / f"{home.name}.sock"
+        self._network = network
         self._password = password
         self._program = site.programs.valkey
         self._identity = site.identity
@@ -79,7 +83,10 @@ class Valkey:
         self._data.mkdir(mode=0o700, exist_ok=True)
         # The password is in a file because everyone can read a command line.
         file.touch(mode=0o600)
-        file.write_text(_CONFIGURATION.format(socket=self._socket, data=self._data, password=self._password))
+        configuration = _CONFIGURATION.format(
+            network=self._network, socket=self._socket, data=self._data, password=self._password
+        )
+        file.write_text(configuration)
         self._identity.take(self._home)
         for path in (self._data, file):
             self._identity.give(path)
