@@ -138,11 +138,11 @@ async def open_quiz(
     session_id = await _create(host)
     people = [person(f"player-{number}", "member") for number in range(players)]
     try:
-        join_code = (await _verb(host, "OpenLobby", session_id)).session.join_code
+        join_code = (await move(host, "OpenLobby", session_id)).session.join_code
         joined = []
         for start in range(0, players, _JOIN_AT_ONCE):
             some = people[start : start + _JOIN_AT_ONCE]
-            joined += await asyncio.gather(*(_join(each, join_code) for each in some))
+            joined += await asyncio.gather(*(join(each, join_code) for each in some))
         rng = random.Random(seed)
         quiz = Quiz(
             host,
@@ -153,8 +153,8 @@ async def open_quiz(
             ],
         )
         # The host too has a seat: scoring knows hosts by their tickets before the first round.
-        await _join(host, join_code)
-        await _verb(host, "StartSession", session_id)
+        await join(host, join_code)
+        await move(host, "StartSession", session_id)
         async with asyncio.TaskGroup() as watching:
             tasks = [
                 watching.create_task(each)
@@ -186,7 +186,8 @@ async def _create(host: Person) -> str:
     return session_id
 
 
-async def _join(person: Person, join_code: str) -> str:
+async def join(person: Person, join_code: str) -> str:
+    """Take a seat, and call with its ticket from now on; returns the seat's id."""
     joined = await person.call(
         person.sessions.JoinSession,
         session_service_pb2.JoinSessionRequest(
@@ -198,7 +199,8 @@ async def _join(person: Person, join_code: str) -> str:
     return participant_id
 
 
-async def _verb(host: Person, verb: str, session_id: str) -> Any:
+async def move(host: Person, verb: str, session_id: str) -> Any:
+    """Make a move that takes no more than the session, such as `StartSession`."""
     request = getattr(session_service_pb2, f"{verb}Request")
     return await host.call(
         getattr(host.sessions, verb), request(request_id=uuid.uuid4().hex, session_id=session_id)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from muster.presence.v1.presence_pb2 import LEAVE_CAUSE_VANISHED, PRESENCE_STATE_STALE
 from muster_kit.errors import MusterError, Reason
+from muster_kit.redis_client import open_redis
 from muster_presence.model import Cause, Profile, Role, ScopeId, ScopeKind, Step, Verb
 from muster_presence.scope_keys import KEPT_EVENTS, keys_of, room_of
 from redis.asyncio import Redis
@@ -16,7 +17,7 @@ from tests.rpc.presence_index import Place
 
 @pytest.fixture
 async def redis(stores: TestStores) -> AsyncIterator[Redis]:
-    async with Redis.from_url(stores.redis_url) as redis:
+    async with open_redis(stores.redis_url) as redis:
         yield redis
 
 
@@ -128,6 +129,26 @@ async def test_after_a_loss_a_new_life_begins_and_streams_bring_people_back(
         await place.log.read(place.scope.organization_id, room_id, epoch=before.epoch, after_seq=0, limit=9)
         == ()
     )
+
+
+async def test_after_a_restart_who_watches_starts_over_and_everybody_is_still_here(
+    place: Place, redis: Redis
+) -> None:
+    await place.do(Verb.HOLD, holder="w1")
+    room_id = room_of(place.scope, with_staff=False)
+    before = (await place.log.heads([room_id]))[room_id]
+    assert (await place.log.heads([room_id]))[room_id] == before
+    place.clock.turn(3)
+    # As another server would find it, or the same one once it has begun anew.
+    await redis.hset(keys_of(place.scope)[4], "run", "another")
+    after = (await place.log.heads([room_id]))[room_id]
+    assert after.epoch != before.epoch
+    assert after.seq == before.seq
+    assert (await place.log.heads([room_id]))[room_id] == after
+    assert [one.user_id for one in await place.here()] == ["ana"]
+    await place.do(Verb.LEAVE, sequence=1)
+    # Whatever the ledger was told of what is forgotten, at up to a thousand changes a second, is older.
+    assert place.facts[1].order >= place.facts[0].order + 3000
 
 
 async def test_half_of_what_was_lost_is_not_kept(place: Place, redis: Redis) -> None:

@@ -5,7 +5,8 @@
 -- KEYS[3] order: a sorted set of the user ids of who is here, in order of coming.
 -- KEYS[4] log: the newest events: size (4 bytes) and event as others than staff see it, none when they see
 --         the same, and the event.
--- KEYS[5] state: a hash of epoch (8 bytes), seq, number of the last who came, version of the counts.
+-- KEYS[5] state: a hash of epoch (8 bytes), seq, number of the last who came, version of the counts, and which
+--         run of the server this is, as the last who watched found it.
 -- KEYS[6] counts: a hash of how many people (p) and devices (d) have a role, a state and an activity.
 --
 -- A person has who {n=name, r=role, s=seat}, d (devices by id), said, came, act, seen (times), and while
