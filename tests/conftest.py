@@ -107,7 +107,7 @@ def short_path() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-async def state(short_path: Path) -> AsyncIterator[State]:
+async def state_directory(short_path: Path) -> AsyncIterator[State]:
     """A state directory that is this run's."""
     state = State(short_path / "state")
     state.prepare()
@@ -116,9 +116,9 @@ async def state(short_path: Path) -> AsyncIterator[State]:
 
 
 @pytest.fixture(scope="session")
-async def embedded_stores(state: State) -> AsyncIterator[Stores]:
+async def embedded_stores(state_directory: State) -> AsyncIterator[Stores]:
     """PostgreSQL and Valkey for the whole run; they die with this process, however it ends."""
-    running = await prepare_stores(state)
+    running = await prepare_stores(state_directory)
     try:
         await running.start()
         await create_roles(running.admin_url(DATABASE), running.role_passwords)
@@ -128,13 +128,13 @@ async def embedded_stores(state: State) -> AsyncIterator[Stores]:
 
 
 @pytest.fixture(scope="session")
-async def cluster(state: State, embedded_stores: Stores) -> AsyncIterator[ValkeyCluster]:
+async def cluster(state_directory: State, embedded_stores: Stores) -> AsyncIterator[ValkeyCluster]:
     """A Valkey Cluster for the whole run; it dies with this process too."""
     cluster = ValkeyCluster(
-        home=state.root,
-        log=state.logs / "cluster.log",
+        home=state_directory.root,
+        log=state_directory.logs / "cluster.log",
         password=embedded_stores.credentials.valkey,
-        site=await choose_site(state),
+        site=await choose_site(state_directory),
     )
     try:
         await cluster.start()
