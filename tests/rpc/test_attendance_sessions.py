@@ -142,6 +142,7 @@ async def test_a_session_that_is_changed_is_reported_anew(register: Register) ->
 async def test_who_comes_into_the_class_or_leaves_it_meanwhile(register: Register) -> None:
     lesson = lesson_of(register)
     await lesson.start()
+    await until(lambda: is_known(register))
     await until(lambda: has_change(register, "cy", ABSENT))
     school, of_class = register.school, {"class_id": register.class_id}
     await school.call("AddClassMembers", members=[student("dan", "Dan")], **of_class)

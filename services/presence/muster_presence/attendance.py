@@ -25,8 +25,8 @@ from muster_presence.store_postgres_attendance import PostgresAttendanceRoom
 from muster_presence.store_postgres_attendance_directory import PostgresAttendanceDirectory
 from muster_presence.tables import ROOMS, SCHEMA
 from muster_presence.timers import Timers
-from muster_presence.usecases_attendance import Custom
 from muster_presence.usecases_attendance_reads import Observations, Sheets
+from muster_presence.usecases_attendance_records import Custom
 from muster_presence.usecases_attendance_reports import AttendanceTimers, ScopeReports
 from muster_presence.usecases_attendance_watch import AttendanceWatches
 from muster_presence.usecases_channels import ScopeDevices
@@ -57,6 +57,7 @@ class Attendance:
         custom = Custom(
             rule=AttendanceRule(),
             look_every=service_settings.attendance_interval,
+            ask_every=service_settings.attendance_roster_interval,
             settle_after=service_settings.attendance_settling,
         )
         self._deadlines = Deadlines(under.writer_database, ROOMS, fire=self._fire, clock=under.clock)
@@ -76,8 +77,9 @@ class Attendance:
             under.hub, directory, sheets, observations, devices, shapes(custom.rule), under.clock
         )
         self._look_every = custom.look_every
-        self._timers = Timers(AttendanceTimers(self._commands, observations, custom))
-        self.reports = ScopeReports(self._commands, SessionRosters(self._session, tokens), custom)
+        rosters = SessionRosters(self._session, tokens)
+        self._timers = Timers(AttendanceTimers(self._commands, directory, rosters, observations, custom))
+        self.reports = ScopeReports(self._commands, rosters, custom)
         self.servicer = AttendanceServicer(
             AttendanceParts(
                 commands=self._commands,

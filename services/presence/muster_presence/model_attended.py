@@ -66,6 +66,12 @@ def reported(known: Attended | None, told: Attended, change_time: datetime) -> A
     return replace(told, spans=spans, settle_time=known.settle_time if known else None)
 
 
+def ended(attended: Attended, time: datetime) -> Attended:
+    """Return a session of which no more is heard as one that ended at a time; it takes a later report."""
+    spans = _spans_after(attended.spans, Phase.ENDED, time)
+    return replace(attended, phase=Phase.ENDED, spans=spans, revision=attended.revision + 1)
+
+
 def require_in_order(spans: Sequence[Span]) -> None:
     """Raise MusterError(INVALID_FIELD) unless spans follow each other, and none but the last is open."""
     last_end: datetime | None = None

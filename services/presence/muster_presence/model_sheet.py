@@ -15,7 +15,8 @@ from muster_presence.model_attended import Attended
 from muster_presence.model_spans import Span, Timeline
 
 _SORT_BYTES: Final = 96
-_NOTHING_KNOWN: Final = Computed(Status.UNKNOWN, Evidence(), "not started")
+NOTHING_KNOWN: Final = Computed(Status.UNKNOWN, Evidence(), "not started")
+"""Of who has no record."""
 
 
 class Cause(IntEnum):
@@ -163,7 +164,7 @@ def make_sheet(
     for user_id in user_ids:
         stored = book.records.get(user_id)
         if settled:
-            computed = stored.computed if stored else _NOTHING_KNOWN
+            computed = stored.computed if stored else NOTHING_KNOWN
         else:
             spans = [stay.span for stay in came.get(user_id, ())]
             computed = compute_on(active, spans, rule)

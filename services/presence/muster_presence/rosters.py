@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final, TypeVar
 
 import grpc
+import structlog
 from muster.session.v1 import class_service_pb2 as pb
 from muster.session.v1.class_service_pb2_grpc import ClassServiceStub
 from muster_kit.errors import MusterError, Reason
@@ -19,6 +20,8 @@ T = TypeVar("T")
 _PAGE: Final = 200
 _MOST_PAGES: Final = 100
 _RETRY_AFTER: Final = timedelta(seconds=1)
+
+_log = structlog.get_logger(__name__)
 
 
 class SessionRosters:
@@ -57,7 +60,8 @@ class SessionRosters:
             ]
             token = page.next_page_token
             if not token:
-                break
+                return students
+        _log.warning("roster_too_long", session_id=scope.scope_id, students=len(students))
         return students
 
     def _metadata(self, scope: ScopeId) -> tuple[tuple[str, str], ...]:

@@ -18,7 +18,7 @@ from muster_presence.export_attendance import as_csv, as_json
 from muster_presence.model_channels import Channel
 from muster_presence.model_sheet import Change, Record, SessionRule
 from muster_presence.store_attendance import AttendanceDirectory, AttendanceRoom, Devices, RecordFilter
-from muster_presence.usecases_attendance import Custom, mark_attendance, set_rule
+from muster_presence.usecases_attendance import mark_attendance, set_rule
 from muster_presence.usecases_attendance_access import (
     attended_session,
     require_teacher,
@@ -32,6 +32,7 @@ from muster_presence.usecases_attendance_reads import (
     sheet_for,
     within_sight,
 )
+from muster_presence.usecases_attendance_records import Custom
 from muster_presence.usecases_attendance_watch import AttendanceWatches, Extent
 from muster_presence.usecases_channels import configure_channel, list_channels
 
@@ -166,17 +167,15 @@ class AttendanceServicer:
     async def ExportAttendance(self, request: pb.ExportAttendanceRequest, call: Call) -> None:
         """Stream the attendance of a session as a file."""
         as_of = convert.time_in(request, "as_of_time")
-        book, records, _ = await sheet_for(
-            self._directory, self._parts.sheets, call.caller, request.session_id, as_of
-        )
-        chunks: Iterator[bytes] = as_csv(records)
+        sheet = await sheet_for(self._directory, self._parts.sheets, call.caller, request.session_id, as_of)
+        chunks: Iterator[bytes] = as_csv(sheet.records)
         if request.format == pb.ATTENDANCE_EXPORT_FORMAT_JSON:
-            scope = book.attended.scope
+            attended = sheet.book.attended
             changes = await self._all_changes(request.session_id, call)
             if as_of is not None:
                 changes = [change for change in changes if change.change_time <= as_of]
-            stays = await self._parts.observations.stays(scope, as_of)
-            chunks = as_json(book.attended, records, changes, stays)
+            stays = await self._parts.observations.stays(attended.scope, as_of)
+            chunks = as_json(attended, sheet.records, changes, stays)
         for chunk in chunks:
             await call.write(pb.ExportAttendanceResponse(chunk=chunk))
 
@@ -226,16 +225,14 @@ class AttendanceServicer:
         self, request: pb.ListAttendanceRequest, call: Call
     ) -> pb.ListAttendanceResponse:
         as_of = convert.time_in(request, "as_of_time")
-        _, records, _ = await sheet_for(
-            self._directory, self._parts.sheets, call.caller, request.session_id, as_of
-        )
+        sheet = await sheet_for(self._directory, self._parts.sheets, call.caller, request.session_id, as_of)
         statuses = convert.statuses_of(request.statuses)
         scope = session_of(call.caller, request.session_id)
         pages = Pages("sheet", scope, sorted(statuses), as_of, page_size=request.page_size)
         after = pages.text_and_id(request.page_token) or ("", "")
         rows = [
             record
-            for record in records
+            for record in sheet.records
             if (record.sort_name, record.user_id) > after and (not statuses or record.status in statuses)
         ]
         shown, last = pages.cut(rows)

@@ -48,6 +48,11 @@ class PresenceServiceSettings(BaseSettings):
         ge=timedelta(milliseconds=100),
         description="How often the attendance of a session that runs is looked at for changes to be kept.",
     )
+    attendance_roster_interval: timedelta = Field(
+        timedelta(seconds=30),
+        ge=timedelta(milliseconds=100),
+        description="How often the session service is asked who is expected in a session that runs.",
+    )
     attendance_settling: timedelta = Field(
         timedelta(seconds=15),
         ge=timedelta(0),

@@ -118,6 +118,10 @@ class AttendanceRoom(Protocol):
         """Store records as they are, each with its revision."""
         ...
 
+    async def remove_records(self, user_ids: Collection[str]) -> None:
+        """Take records off; what their history says stays."""
+        ...
+
     async def add_changes(self, changes: Sequence[Change]) -> None:
         """Append to the history of changes, in this order."""
         ...

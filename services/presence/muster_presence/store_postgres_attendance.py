@@ -1,12 +1,28 @@
 """The attendance of one session in PostgreSQL, in a room's transaction."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from muster_kit.db import Deadline, RoomTransaction
 from muster_kit.errors import MusterError, Reason
-from sqlalchemy import ColumnElement, Select, Table, and_, delete, func, insert, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Select,
+    Table,
+    Text,
+    all_,
+    and_,
+    any_,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -64,7 +80,7 @@ class PostgresAttendanceRoom:
             .where(
                 _is_of(STUDENT, self.scope),
                 row.remove_time.is_(None),
-                row.user_id.not_in([student.user_id for student in students]),
+                row.user_id != all_(_texts(student.user_id for student in students)),
             )
             .values(remove_time=self.now)
         )
@@ -74,10 +90,10 @@ class PostgresAttendanceRoom:
         statement = upsert(STUDENT)
         statement = statement.on_conflict_do_update(
             index_elements=["organization_id", "session_id", "user_id"],
+            index_where=row.remove_time.is_(None),
             set_={
                 "display_name": statement.excluded.display_name,
                 "class_ids": statement.excluded.class_ids,
-                "remove_time": None,
             },
         )
         rows = [
@@ -130,6 +146,12 @@ class PostgresAttendanceRoom:
                 for record in records
             ],
         )
+
+    async def remove_records(self, user_ids: Collection[str]) -> None:
+        """Delete records."""
+        if user_ids:
+            is_one = RECORD.c.user_id == any_(_texts(user_ids))
+            await self._connection.execute(delete(RECORD).where(_is_of(RECORD, self.scope), is_one))
 
     async def add_changes(self, changes: Sequence[Change]) -> None:
         """Append changes."""
@@ -258,6 +280,11 @@ def _students_query(scope: ScopeId, as_of: datetime | None) -> Select[Any]:
     if as_of is not None:
         is_there = and_(row.add_time <= as_of, is_there | (row.remove_time > as_of))
     return select(STUDENT).where(_is_of(STUDENT, scope), is_there)
+
+
+def _texts(values: Iterable[str]) -> BindParameter[Sequence[str]]:
+    """Return one parameter, however many they are."""
+    return literal(list(values), ARRAY(Text))
 
 
 def _before(column: ColumnElement[datetime], as_of: datetime | None) -> list[ColumnElement[bool]]:

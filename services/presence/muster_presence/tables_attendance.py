@@ -133,5 +133,6 @@ CHANNEL: Final = _of_session(
     Column("configuration", LargeBinary),
     Column("hidden_from_students", Boolean),
     Column("create_time", _TIME),
+    Column("last_activity_time", _TIME),
     Column("revision", BigInteger),
 )

@@ -1,7 +1,7 @@
 """Reading attendance: sheets of sessions as of any time, and lists of records over sessions."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from muster_kit.caller import Caller, OrganizationRole
@@ -14,8 +14,8 @@ from muster_presence.model_sheet import Book, Record, Stay, make_sheet
 from muster_presence.model_spans import Span
 from muster_presence.store_attendance import AttendanceDirectory, Devices, RecordFilter
 from muster_presence.store_intervals import Intervals
-from muster_presence.usecases_attendance import Observed
 from muster_presence.usecases_attendance_access import sees_all, taught_session
+from muster_presence.usecases_attendance_records import Observed
 
 
 class Observations:
@@ -45,6 +45,19 @@ class Observations:
         return Observed(stays=stays, connections=sum(devices for devices, _ in connections.values()))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """A session's book, the records by name, and the seq of the log they are at.
+
+    `stays` are what they were computed from, None for what was settled.
+    """
+
+    book: Book
+    records: Sequence[Record]
+    seq: int
+    stays: Sequence[Stay] | None
+
+
 class Sheets:
     """Makes the attendance sheets of sessions."""
 
@@ -60,11 +73,8 @@ class Sheets:
         self._rule = deployment_rule
         self._clock = clock
 
-    async def read(self, scope: ScopeId, as_of: datetime | None = None) -> tuple[Book, Sequence[Record], int]:
-        """Return the book, the records by name, and the seq of the log they are at; as of now or of a time.
-
-        MusterError: NOT_FOUND, UNAVAILABLE.
-        """
+    async def read(self, scope: ScopeId, as_of: datetime | None = None) -> Sheet:
+        """Return the sheet as of now or of a time; MusterError: NOT_FOUND, UNAVAILABLE."""
         now = self._clock.now()
         if as_of is not None and as_of > now:
             as_of = None
@@ -72,8 +82,9 @@ class Sheets:
         is_settled = book.attended.settle_time is not None and (
             as_of is None or book.attended.settle_time <= as_of
         )
-        stays = () if is_settled else await self._observations.stays(scope, as_of)
-        return book, make_sheet(book, stays, self._rule, as_of=as_of or now), seq
+        stays = None if is_settled else await self._observations.stays(scope, as_of)
+        records = make_sheet(book, stays or (), self._rule, as_of=as_of or now)
+        return Sheet(book=book, records=records, seq=seq, stays=stays)
 
 
 def within_sight(caller: Caller, wanted: RecordFilter) -> RecordFilter:
@@ -93,7 +104,7 @@ def within_sight(caller: Caller, wanted: RecordFilter) -> RecordFilter:
 
 async def sheet_for(
     directory: AttendanceDirectory, sheets: Sheets, caller: Caller, session_id: str, as_of: datetime | None
-) -> tuple[Book, Sequence[Record], int]:
+) -> Sheet:
     """Return the sheet of a session of the caller's; MusterError: NOT_FOUND, UNAVAILABLE."""
     attended = await taught_session(directory, caller, session_id)
     return await sheets.read(attended.scope, as_of)

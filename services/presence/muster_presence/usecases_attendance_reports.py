@@ -1,6 +1,6 @@
 """Word of where sessions stand, and what is due in their attendance."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -14,17 +14,19 @@ from muster_kit.errors import MusterError, Reason, Violation
 from muster_presence.attendance_rooms import room_of, scope_of_room
 from muster_presence.model import ScopeId, ScopeKind
 from muster_presence.model_attended import Attended
-from muster_presence.store_attendance import AttendanceRoom, Roster, Rosters
+from muster_presence.store_attendance import AttendanceDirectory, AttendanceRoom, Roster, Rosters
 from muster_presence.usecases_access import Place, require_service_for, scope_of
-from muster_presence.usecases_attendance import (
+from muster_presence.usecases_attendance_course import (
     LOOK_DEADLINE,
+    ROSTER_DEADLINE,
     SETTLE_DEADLINE,
-    Custom,
     look_again,
     report_scope,
     settle,
+    take_roster,
 )
 from muster_presence.usecases_attendance_reads import Observations
+from muster_presence.usecases_attendance_records import Custom
 
 
 class ScopeReports:
@@ -93,24 +95,38 @@ class AttendanceTimers:
     """Fires the deadlines of attendance; each may run twice and acts once."""
 
     def __init__(
-        self, commands: Commands[AttendanceRoom], observations: Observations, custom: Custom
+        self,
+        commands: Commands[AttendanceRoom],
+        directory: AttendanceDirectory,
+        rosters: Rosters,
+        observations: Observations,
+        custom: Custom,
     ) -> None:
         self._commands = commands
+        self._directory = directory
+        self._rosters = rosters
         self._observations = observations
         self._custom = custom
 
     @property
     def keys(self) -> Sequence[str]:
         """The keys of the deadlines this is about."""
-        return LOOK_DEADLINE, SETTLE_DEADLINE
+        return LOOK_DEADLINE, ROSTER_DEADLINE, SETTLE_DEADLINE
 
     async def fire(self, deadline: Deadline) -> None:
-        """Look at a session that runs, or settle one that is over."""
-        work = settle if deadline.key == SETTLE_DEADLINE else look_again
-        # Before the room is held: it is read over another connection.
-        seen = await self._observations.see(scope_of_room(deadline.room_id))
-        await self._commands.system(
-            deadline.organization_id,
-            deadline.room_id,
-            partial(work, deadline=deadline, seen=seen, custom=self._custom),
-        )
+        """Look at a session that runs, ask who is expected in it, or settle one that is over.
+
+        Raises UNAVAILABLE, also while the session service does not say who is expected.
+        """
+        scope = scope_of_room(deadline.room_id)
+        work: Callable[[AttendanceRoom], Awaitable[None]]
+        # Before the room is held: all of that is read over other connections.
+        seen = await self._observations.see(scope)
+        if deadline.key == ROSTER_DEADLINE:
+            attended = await self._directory.find(scope)
+            roster = await self._rosters.roster(scope, attended.class_ids if attended else ())
+            work = partial(take_roster, deadline=deadline, roster=roster, seen=seen, custom=self._custom)
+        else:
+            act = settle if deadline.key == SETTLE_DEADLINE else look_again
+            work = partial(act, deadline=deadline, seen=seen, custom=self._custom)
+        await self._commands.system(deadline.organization_id, deadline.room_id, work)

@@ -17,9 +17,9 @@ from muster_presence.model import ScopeId
 from muster_presence.model_channels import Channel
 from muster_presence.model_sheet import Book, Point, Record, count
 from muster_presence.store_attendance import AttendanceDirectory, Devices
-from muster_presence.usecases_attendance import Observed
 from muster_presence.usecases_attendance_access import taught_session
 from muster_presence.usecases_attendance_reads import Observations, Sheets
+from muster_presence.usecases_attendance_records import Observed
 from muster_presence.usecases_channels import list_channels
 
 Write: TypeAlias = Callable[[bytes], Awaitable[None]]
@@ -136,9 +136,9 @@ class AttendanceWatches:
                 self._standings.pop(room.room_id, None)
 
     async def _snapshot(self, scope: ScopeId) -> tuple[int, bytes]:
-        book, records, seq = await self._sheets.read(scope)
+        sheet = await self._sheets.read(scope)
         channels = await self._channels(scope)
-        return seq, self._shapes.snapshot(book, records[:_MOST_RECORDS], channels)
+        return sheet.seq, self._shapes.snapshot(sheet.book, sheet.records[:_MOST_RECORDS], channels)
 
     async def _view(self, scope: ScopeId) -> SharedView:
         room_id = room_of(scope)
@@ -159,15 +159,16 @@ class AttendanceWatches:
 
     async def _standing(self, scope: ScopeId) -> Standing:
         now = self._clock.now()
-        _, records, _ = await self._sheets.read(scope)
-        seen = Observed(stays=await self._observations.stays(scope))
+        sheet = await self._sheets.read(scope)
+        stays = sheet.stays
+        seen = Observed(stays=await self._observations.stays(scope) if stays is None else stays)
         channels = await self._channels(scope)
         connections = sum(channel.connections for channel in channels)
         return Standing(
             version=int(now.timestamp() * 1000),
-            now=count(records, seen.here(now), connections=connections, now=now),
+            now=count(sheet.records, seen.here(now), connections=connections, now=now),
             channels=channels,
-            records=records[:_MOST_RECORDS],
+            records=sheet.records[:_MOST_RECORDS],
         )
 
     async def _channels(self, scope: ScopeId) -> Sequence[Channel]:
