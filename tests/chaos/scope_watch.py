@@ -47,7 +47,7 @@ class ScopeWatch:
             await self._until(lambda: self.history.count("reset") >= resets and self.here.keys() == wanted)
         except TimeoutError:
             # What it shows instead is what one wants to see.
-            assert (self.history.count("reset"), self.here.keys()) == (resets, wanted)
+            assert (self.history.count("reset"), set(self.here)) == (resets, wanted)
 
     async def until_gone(self, user_id: str) -> None:
         """Wait until someone is not shown any more."""
