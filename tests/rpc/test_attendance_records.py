@@ -1,5 +1,7 @@
 """Attendance as it is listed: computed from the ledger, by the rule, against the roster, as of any time."""
 
+from typing import Any
+
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from muster.presence.v1 import presence_service_pb2 as presence_pb
@@ -95,7 +97,8 @@ async def test_as_of_a_time_is_what_was_known_then(register: Register) -> None:
 
 
 async def test_who_left_the_class_and_came_back_was_not_in_it_meanwhile(register: Register) -> None:
-    school, of_class = register.school, {"class_id": register.class_id}
+    school = register.school
+    of_class: dict[str, Any] = {"class_id": register.class_id}
     times, rosters = [], []
 
     async def report() -> None:

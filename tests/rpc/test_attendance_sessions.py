@@ -144,7 +144,8 @@ async def test_who_comes_into_the_class_or_leaves_it_meanwhile(register: Registe
     await lesson.start()
     await until(lambda: is_known(register))
     await until(lambda: has_change(register, "cy", ABSENT))
-    school, of_class = register.school, {"class_id": register.class_id}
+    school = register.school
+    of_class: dict[str, Any] = {"class_id": register.class_id}
     await school.call("AddClassMembers", members=[student("dan", "Dan")], **of_class)
     await school.call("RemoveClassMembers", user_ids=["cy"], **of_class)
     expected = dict.fromkeys(("ana", "bo", "dan"), ABSENT)
