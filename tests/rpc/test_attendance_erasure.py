@@ -1,12 +1,35 @@
 """Whoever is erased leaves nothing in attendance, nor their name on what they decided."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
 import pytest
 from muster.presence.v1 import presence_service_pb2 as presence_pb
 from muster.presence.v1.attendance_pb2 import AttendanceEvent
+from muster_kit.db import Commands, Database
+from muster_kit.streams import RedisPublisher
+from muster_presence.attendance_rooms import room_of
+from muster_presence.convert_attendance import encode_event
+from muster_presence.model import Role, ScopeId, ScopeKind
+from muster_presence.model_attendance import AttendanceRule
+from muster_presence.model_sheet import Stay
+from muster_presence.model_spans import Span
+from muster_presence.store_attendance import AttendanceRoom
+from muster_presence.store_postgres_attendance import PostgresAttendanceRoom
+from muster_presence.tables import ROOMS, SCHEMA
+from muster_presence.usecases_attendance_records import BY_THE_CLOCK, Custom, Observed, write_down
+from redis.asyncio import Redis
 
 from tests.rpc.house import House
-from tests.rpc.registers import ENDED, EXCUSED, LATE, Register, new_register
+from tests.rpc.registers import ENDED, EXCUSED, LATE, Register, minute, new_register
 
+CUSTOM = Custom(
+    rule=AttendanceRule(),
+    look_every=timedelta(seconds=5),
+    ask_every=timedelta(seconds=30),
+    settle_after=timedelta(seconds=15),
+)
 TABLES = ("attendance_record", "attendance_student", "attendance_mark", "attendance_change")
 
 
@@ -17,6 +40,26 @@ async def register(house: House) -> Register:
     await register.came("ana", (0, 50))
     await register.mark(("ana", LATE), ("bo", EXCUSED))
     return register
+
+
+@asynccontextmanager
+async def commands_of(house: House) -> AsyncIterator[Commands[AttendanceRoom]]:
+    """Write attendance as one more worker does."""
+    database = Database.open(house.urls.app_url, pool_size=1)
+    redis = Redis.from_url(house.settings.redis_url)
+    commands: Commands[AttendanceRoom] = Commands(
+        database,
+        ROOMS,
+        bind=PostgresAttendanceRoom,
+        encode_event=encode_event,
+        publisher=RedisPublisher(redis, schema=SCHEMA),
+    )
+    try:
+        yield commands
+    finally:
+        await commands.close()
+        await redis.aclose()
+        await database.close()
 
 
 async def erase(register: Register, user_id: str) -> int:
@@ -67,6 +110,27 @@ async def test_what_a_teacher_decided_stays_without_their_name(register: Registe
         " AND (host_user_id = 'tess' OR 'tess' = ANY (teacher_user_ids))",
         organization_id=register.school.organization,
     )
+
+
+async def test_who_was_seen_before_they_were_erased_is_not_written_down_after_it(register: Register) -> None:
+    await erase(register, "guest")
+    span = Span(minute(0), minute(50))
+    seen = Observed(
+        stays=[
+            Stay(user_id=user_id, display_name="Guest", role=Role.PARTICIPANT, span=span)
+            for user_id in ("guest", "another")
+        ]
+    )
+
+    async def work(room: AttendanceRoom) -> None:
+        await write_down(room, await room.book(), seen, CUSTOM, BY_THE_CLOCK)
+
+    async with commands_of(register.house) as commands:
+        scope = ScopeId(register.school.organization, ScopeKind.SESSION, register.session_id)
+        await commands.system(scope.organization_id, room_of(scope), work)
+    written = {change.user_id for change in await register.changes()}
+    assert "another" in written
+    assert "guest" not in written
 
 
 async def test_others_of_a_similar_name_stay(register: Register) -> None:

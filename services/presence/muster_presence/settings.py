@@ -39,8 +39,8 @@ class PresenceServiceSettings(BaseSettings):
     inbox_kept: timedelta = Field(
         timedelta(days=30),
         ge=timedelta(days=1),
-        description="How long what a person was told stays in the inbox, such as P30D; of a person's, at "
-        "least the newest 512 within that time.",
+        description="How long what a person was told, in the inbox and of friends, is kept, such as P30D; of "
+        "each at least the newest 512 within that time.",
     )
 
     attendance_interval: timedelta = Field(

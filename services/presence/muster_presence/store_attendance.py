@@ -122,6 +122,10 @@ class AttendanceRoom(Protocol):
         """Take records off; what their history says stays."""
         ...
 
+    async def erased(self, user_ids: Collection[str]) -> Mapping[str, datetime]:
+        """Return when those of the people were erased who were; what they did until then is not kept."""
+        ...
+
     async def add_changes(self, changes: Sequence[Change]) -> None:
         """Append to the history of changes, in this order."""
         ...

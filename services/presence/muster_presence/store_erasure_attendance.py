@@ -6,11 +6,21 @@ from muster.presence.v1.attendance_pb2 import AttendanceErased, AttendanceEvent
 from muster_kit.db import Transaction
 from sqlalchemy import text
 
-from muster_presence.attendance_rooms import ATTENDANCE_ROOMS
+from muster_presence.attendance_rooms import ATTENDANCE_ROOMS, room_of
+from muster_presence.model import ScopeId, ScopeKind
 
-# In order, so that two who erase do not wait for each other.
+_SESSIONS: Final = text("""
+SELECT session_id FROM presence.attendance_student
+WHERE organization_id = :organization_id AND user_id = :user_id
+UNION SELECT session_id FROM presence.attendance_record
+WHERE organization_id = :organization_id AND user_id = :user_id
+""")
+
+# In order, so that two who erase do not wait for each other. Also where they are not named yet: whoever
+# writes down who is expected there would write them down once more.
 _HOLD: Final = text("""
-SELECT log.room_id FROM presence.room_log AS log WHERE log.room_id IN (
+SELECT log.room_id FROM presence.room_log AS log WHERE log.room_id = ANY (CAST(:room_ids AS text[]))
+    OR log.room_id IN (
     SELECT room_id FROM presence.room_event
     WHERE organization_id = :organization_id AND starts_with(room_id, :rooms)
       AND position(:named IN payload) > 0
@@ -72,10 +82,15 @@ async def erase_attendance(transaction: Transaction, user_id: str) -> int:
     Returns in how many sessions that was. Events about them keep their places, of something erased.
     """
     execute, organization_id = transaction.connection.execute, transaction.organization_id
+    person = {"organization_id": organization_id, "user_id": user_id}
+    known = [
+        room_of(ScopeId(organization_id, ScopeKind.SESSION, session_id))
+        for session_id in (await execute(_SESSIONS, person)).scalars()
+    ]
     named = {"named": user_id.encode(), "organization_id": organization_id}
-    held = await execute(_HOLD, {**named, "rooms": ATTENDANCE_ROOMS})
+    held = await execute(_HOLD, {**named, "rooms": ATTENDANCE_ROOMS, "room_ids": known})
     room_ids = list(held.scalars())
-    erased = await execute(_ERASE, {"organization_id": organization_id, "user_id": user_id})
+    erased = await execute(_ERASE, person)
     sessions = len(erased.all())
     if not room_ids:
         return sessions

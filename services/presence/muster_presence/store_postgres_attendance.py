@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from muster_kit.db import Deadline, RoomTransaction
 from muster_kit.errors import MusterError, Reason
@@ -20,6 +20,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -49,6 +50,11 @@ from muster_presence.store_attendance_rows import (
     student_of,
 )
 from muster_presence.tables_attendance import ATTENDED, CHANGE, CHANNEL, MARK, POINT, RECORD, RULE, STUDENT
+
+_ERASED: Final = text("""
+SELECT user_id, erase_time FROM presence.erased_user
+WHERE organization_id = :organization_id AND user_id = ANY (CAST(:user_ids AS text[]))
+""")
 
 
 class PostgresAttendanceRoom:
@@ -152,6 +158,14 @@ class PostgresAttendanceRoom:
         if user_ids:
             is_one = RECORD.c.user_id == any_(_texts(user_ids))
             await self._connection.execute(delete(RECORD).where(_is_of(RECORD, self.scope), is_one))
+
+    async def erased(self, user_ids: Collection[str]) -> Mapping[str, datetime]:
+        """Return who was erased, and when."""
+        if not user_ids:
+            return {}
+        names = {"organization_id": self.scope.organization_id, "user_ids": list(user_ids)}
+        rows = await self._connection.execute(_ERASED, names)
+        return {row.user_id: row.erase_time for row in rows}
 
     async def add_changes(self, changes: Sequence[Change]) -> None:
         """Append changes."""

@@ -67,6 +67,7 @@ async def write_down(
 
     Of who is not expected any more, and never came, no record is left.
     """
+    seen = replace(seen, stays=await _told_of(room, book, seen.stays))
     # What was settled before is computed anew as well.
     open_book = replace(book, attended=replace(book.attended, settle_time=None))
     records = make_sheet(open_book, seen.stays, custom.rule, as_of=room.now)
@@ -100,6 +101,17 @@ async def write_down(
 
 def _decisive(record: Record) -> tuple[Status, Status, bool]:
     return record.status, record.computed.status, record.in_roster
+
+
+async def _told_of(room: AttendanceRoom, book: Book, stays: Sequence[Stay]) -> Sequence[Stay]:
+    """Return the stays without those of who has been erased since they were looked up."""
+    news = (
+        {stay.user_id for stay in stays}
+        - {student.user_id for student in book.students}
+        - book.records.keys()
+    )
+    erased = await room.erased(news)
+    return [stay for stay in stays if stay.user_id not in erased or stay.span.start > erased[stay.user_id]]
 
 
 async def tell(room: AttendanceRoom, records: Sequence[Record], changes: Sequence[Change]) -> None:
