@@ -11,6 +11,7 @@ from muster_kit.db import Database
 from muster_presence.convert_friends import encode_friends_event
 from muster_presence.model_friends import Friendship
 from muster_presence.person_rooms import KEPT_EVENTS, append_events, friends_room
+from muster_presence.store_postgres_friend_directory import PostgresFriendDirectory
 
 from tests.rpc.house import House
 from tests.rpc.presence_friends import (
@@ -121,6 +122,44 @@ async def test_a_watch_goes_on_where_it_was(club: Club) -> None:
         await again.until(lambda held: len(held.told) == 2 and held.views)
         assert again.told == [("bo", RECEIVED), ("ana", FRIENDS)]
         assert "snapshot" not in again.kinds
+
+
+async def test_a_snapshot_is_of_the_moment_that_its_cursor_names(club: Club) -> None:
+    """Ana's request is there or behind the veil by turns: after every other event."""
+    await club.ask("ana", "me")
+    database = Database.open(club.house.urls.app_url, pool_size=2)
+    directory = PostgresFriendDirectory(database)
+    seen: set[tuple[int, bool]] = set()
+
+    async def look() -> None:
+        while max((seq for seq, _ in seen), default=0) < 41:
+            seq, friendships = await directory.snapshot(club.organization, "me", limit=10)
+            seen.add((seq, bool(friendships)))
+
+    async with asyncio.TaskGroup() as looking:
+        for _ in range(2):
+            looking.create_task(look())
+        for _ in range(20):
+            await club.block("me", "ana")
+            await club.call("UnblockUser", "me", user_id="ana")
+    await database.close()
+    assert len(seen) > 5
+    assert seen == {(seq, seq % 2 == 1) for seq, _ in seen}
+
+
+async def test_who_comes_again_writes_nothing(club: Club) -> None:
+    """Watching is reading: only what is new about somebody is worth a write to disk."""
+    versions = []
+    for _ in range(2):
+        async with watching(club, "ana") as ana:
+            await ana.until(lambda held: held.kinds)
+        versions += await club.house.rows(
+            "SELECT name.xmin::text, name.xmax::text, log.xmin::text, log.xmax::text"
+            " FROM presence.friend_name AS name JOIN presence.room_log AS log USING (organization_id)"
+            " WHERE organization_id = :organization AND starts_with(room_id, 'friends/')",
+            organization=club.organization,
+        )
+    assert versions[0] == versions[1]
 
 
 async def test_a_cursor_of_somebody_else_begins_anew(club: Club) -> None:

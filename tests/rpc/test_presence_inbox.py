@@ -20,6 +20,7 @@ from muster_presence.tables import SCHEMA
 
 from tests.conftest import TestStores
 from tests.rpc.house import SECRET, House, bearer, reason_of
+from tests.rpc.presence_friends import Club
 from tests.rpc.presence_guests import ORGANIZATION, Gathering
 from tests.rpc.presence_inbox import caught_up, events_of, kinds_of, listening, notify, waiting_for
 
@@ -165,6 +166,35 @@ async def test_what_is_over_waits_no_more_and_what_comes_late_is_not_told(gather
     assert not (await waiting_for(gathering, gathering.user("ana"))).starts
 
 
+@pytest.mark.parametrize("stage", ["SCHEDULED", "STARTED", "ENDED"])
+async def test_who_knows_is_not_told_again(gathering: Gathering, stage: str) -> None:
+    """A page of people is repeated with others in it, when somebody has left meanwhile."""
+    start = starting(gathering, stage, minutes=1)
+    before = await caught_up(gathering, gathering.user("ana"))
+    assert await notify(gathering, "ana", start=start) == 1
+    assert await notify(gathering, "ana", "bo", start=start) == 1
+    start.title = "Another title"
+    start.stage_time.seconds += 1
+    assert await notify(gathering, "ana", "bo", start=start) == 2
+    assert len(events_of(await caught_up(gathering, gathering.user("ana"), after=before.cursor))) == 2
+
+
+async def test_nobody_is_invited_by_whom_they_block(gathering: Gathering) -> None:
+    club = Club(gathering.house, gathering.organization)
+    before_it, after_it = (invited(gathering, number) for number in range(2))
+    before_it.from_user_id = after_it.from_user_id = "pest"
+    assert await notify(gathering, "ana", "bo", invitation=before_it) == 2
+    await club.block("ana", "pest")
+    assert await notify(gathering, "ana", "bo", invitation=after_it) == 1
+    waiting = (await waiting_for(gathering, gathering.user("ana"))).invitations
+    assert [each.invitation_id for each in waiting] == [before_it.invitation_id]
+    # How it ends is told to who was told of it, and to nobody else.
+    for invitation, told in ((before_it, 2), (after_it, 1)):
+        invitation.stage = inbox_pb2.INVITATION_STAGE_CANCELLED
+        assert await notify(gathering, "ana", "bo", invitation=invitation) == told
+    assert not (await waiting_for(gathering, gathering.user("ana"))).invitations
+
+
 async def test_an_invitation_that_ran_out_waits_no_more(gathering: Gathering) -> None:
     past = Timestamp()
     past.FromDatetime(datetime.now(UTC) - timedelta(seconds=1))
@@ -213,10 +243,11 @@ async def test_what_was_kept_long_enough_goes(gathering: Gathering) -> None:
     await notify(gathering, "ana", start=starting(gathering, "STARTED"))
     one = await caught_up(gathering, ana)
     room_id = inbox_room(gathering.organization, "ana")
+    await Club(house, gathering.organization).ask("bo", "cy")
     await house.rows(
         "UPDATE presence.room_event SET create_time = now() - interval '31 days'"
-        " WHERE room_id = :room RETURNING 1",
-        room=room_id,
+        " WHERE organization_id = :organization RETURNING 1",
+        organization=gathering.organization,
     )
     await house.rows(
         "UPDATE presence.inbox_item SET expire_time = now() - interval '1 s'"
@@ -229,8 +260,11 @@ async def test_what_was_kept_long_enough_goes(gathering: Gathering) -> None:
         assert await sweep_inboxes(writer, timedelta(days=30)) >= 2
     finally:
         await writer.close()
-    rows = await house.rows("SELECT seq FROM presence.room_event WHERE room_id = :room", room=room_id)
-    assert rows == [(2,)]
+    rows = await house.rows(
+        "SELECT room_id, seq FROM presence.room_event WHERE organization_id = :organization",
+        organization=gathering.organization,
+    )
+    assert rows == [(room_id, 2)]
     assert not await house.rows("SELECT 1 FROM presence.inbox_item WHERE room_id = :room", room=room_id)
     assert kinds_of(events_of(await caught_up(gathering, ana, after=one.cursor))) == ["new"]
     late = await caught_up(gathering, ana, after=empty.cursor)

@@ -4,12 +4,19 @@ import asyncio
 
 import pytest
 from muster.presence.v1 import presence_service_pb2 as pb
+from muster.presence.v1.presence_pb2 import ACTIVITY_AUDIENCE_FRIENDS
 from muster_kit.errors import Reason
+from muster_kit.redis_client import open_redis
+from muster_kit.streams.publisher import channel_of, encode_signal
+from muster_presence.scope_keys import bell_room
 
 from tests.conftest import TestStores
 from tests.rpc.house import House, open_house, reason_of
+from tests.rpc.presence_friends import Club, doing
 from tests.rpc.presence_guests import Gathering
 from tests.rpc.presence_inbox import SECONDS, kinds_of, listening, notify
+
+FOR_FRIENDS = doing("exercise", ACTIVITY_AUDIENCE_FRIENDS)
 
 
 async def test_connections_outlive_an_outage_of_the_database(
@@ -22,13 +29,18 @@ async def test_connections_outlive_an_outage_of_the_database(
 async def _outlive(house: House, stores: TestStores) -> None:
     gathering = Gathering(house)
     ana, bo = gathering.guest("ana"), gathering.guest("bo")
-    async with listening(house, ana) as here:
+    await Club(house, gathering.organization).befriend("ana", "bo")
+    async with listening(house, ana, include_friends=True) as here:
+        assert not (await here.until("view")).friends
         stores.postgres.kill()
         await stores.postgres.wait()
         try:
             await here.until("heartbeat")
-            async with listening(house, bo, device_id="bos") as came:
+            await _ask_who_is_a_friend(stores, gathering.organization)
+            async with listening(house, bo, device_id="bos", activity=FOR_FRIENDS) as came:
                 await came.until("heartbeat")
+                async with asyncio.timeout(SECONDS):
+                    assert [friend.user_id for friend in (await here.until("view")).friends] == ["bo"]
                 assert {frame.WhichOneof("frame") for frame in came.frames} == {"view", "heartbeat"}
                 assert came.cursor == b""
                 assert set(await gathering.here(ana)) == {"ana", "bo"}
@@ -45,6 +57,12 @@ async def _outlive(house: House, stores: TestStores) -> None:
         finally:
             if stores.postgres.pid is None:
                 await stores.postgres.start()
+
+
+async def _ask_who_is_a_friend(stores: TestStores, organization: str) -> None:
+    """Have the worker look who is a friend, which it cannot."""
+    async with open_redis(stores.redis_url) as redis:
+        await redis.publish(channel_of("presence", bell_room(organization)), encode_signal(b"fana"))
 
 
 async def _notified(gathering: Gathering, *user_ids: str) -> None:

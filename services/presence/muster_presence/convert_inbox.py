@@ -27,7 +27,9 @@ def notice(request: presence_service_pb2.NotifyRequest) -> Notice:
     if kind == "invitation":
         _require_room(request.invitation.scope, "invitation.scope")
         event = pb.InboxEvent(invitation=request.invitation)
-        return Notice(event.SerializeToString(), _invitation(request.invitation))
+        return Notice(
+            event.SerializeToString(), _invitation(request.invitation), request.invitation.from_user_id
+        )
     return Notice(pb.InboxEvent(custom=request.custom).SerializeToString())
 
 

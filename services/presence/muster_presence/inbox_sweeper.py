@@ -1,4 +1,4 @@
-"""Removes what inboxes have kept long enough, and requests that were answered long ago."""
+"""Removes what people were told long enough ago, and requests that were answered long ago."""
 
 import asyncio
 from datetime import timedelta
@@ -14,12 +14,13 @@ from muster_presence.tables import ROOMS
 _SWEEP_SECONDS: Final = 3600.0
 _ROWS_A_TIME: Final = 5000
 
-# Whoever writes an inbox holds its log first: so does this, and leaves alone what is being written.
+# Inboxes, and what happened between friends. Whoever writes one of them holds its log first: so does this,
+# and leaves alone what is being written.
 _EVENTS: Final = text("""
 WITH old AS MATERIALIZED (
     SELECT room_id, max(seq) + 1 AS first_seq FROM (
         SELECT room_id, seq FROM presence.room_event
-        WHERE create_time < :before AND room_id LIKE 'inbox/%' LIMIT :limit
+        WHERE create_time < :before AND (room_id LIKE 'inbox/%' OR room_id LIKE 'friends/%') LIMIT :limit
     ) AS found GROUP BY room_id
 ),
 held AS MATERIALIZED (

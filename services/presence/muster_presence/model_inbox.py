@@ -35,10 +35,14 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something to tell: an `InboxEvent` in its contract's bytes, without seq and time."""
+    """Something to tell: an `InboxEvent` in its contract's bytes, without seq and time.
+
+    `from_user_id` is who invites with it: those who block them are not told.
+    """
 
     event: bytes
     item: Item | None = None
+    from_user_id: str = ""
 
 
 def inboxes_of(organization_id: str) -> str:

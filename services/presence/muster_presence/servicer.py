@@ -80,13 +80,17 @@ class PresenceServicer:
                 replay_only=request.replay_only,
             )
             includes_friends = request.include_friends
+            takes_what_is_there = request.replay_only or request.max_frames > 0
             # Nobody reads them from here on, and they would be kept as long as the stream.
             del request, said, places, lease
             async with opening as feed:
                 feed.room.offer(LEASE, LEASE_VIEW)
                 if includes_friends:
                     caller = call.caller
-                    async with self._friends(caller.organization_id, caller.subject, feed.room):
+                    showing = self._friends(
+                        caller.organization_id, caller.subject, feed.room, waits=takes_what_is_there
+                    )
+                    async with showing:
                         await feed.serve(call.write)
                 else:
                     await feed.serve(call.write)

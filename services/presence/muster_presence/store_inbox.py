@@ -29,9 +29,9 @@ class Inboxes(Protocol):
     async def put(self, told: Mapping[str, Notice], /) -> int:
         """Put notices into people's inboxes, by user; return into how many.
 
-        Who was erased has none, and who knows of something later is not told. It becomes known with the
-        commit. Whoever puts several times in one transaction may meet others who do in a circle, of whom
-        one has to begin anew.
+        Who was erased has none; who knows the same or something later is not told, nor who blocks the one
+        that invites. It becomes known with the commit. Whoever puts several times in one transaction may meet
+        others who do in a circle, of whom one has to begin anew.
         """
         ...
 

@@ -38,7 +38,7 @@ WITH bonds AS (
 )
 """
 
-_LIST: Final = text(f"""{_SEEN}
+_LISTED: Final = f"""{_SEEN}
 SELECT other_id, standing, note, change_time, coalesce(display_name, '') AS display_name,
     coalesce(sort_name, '') AS sort_name
 FROM seen LEFT JOIN presence.friend_name AS name
@@ -50,9 +50,16 @@ WHERE standing = ANY (CAST(:standings AS integer[]))
   ))
 ORDER BY coalesce(sort_name, ''), other_id
 LIMIT :limit
-""")  # noqa: S608 - made of the constant above
+"""  # noqa: S608 - made of the constant above
 
-_HEAD: Final = text("SELECT head_seq FROM presence.room_log WHERE room_id = :room_id FOR SHARE")
+_LIST: Final = text(_LISTED)
+
+# One statement sees one moment: what is listed is what there was after the event that is the head.
+_SNAPSHOT: Final = text(f"""
+SELECT (SELECT head_seq FROM presence.room_log WHERE room_id = :room_id) AS head_seq, listed.*
+FROM (SELECT) AS here LEFT JOIN ({_LISTED}) AS listed ON true
+ORDER BY sort_name, other_id
+""")  # noqa: S608 - made of the constants above
 
 _FRIEND_IDS: Final = text("""
 SELECT first_user_id, second_user_id FROM presence.friendship
@@ -86,8 +93,9 @@ class PostgresFriendDirectory:
         limit: int,
     ) -> Sequence[ListedFriendship]:
         """Return friendships by sort name and id, from behind `after` on."""
+        values = _values(organization_id, user_id, wanted, after=after, limit=limit)
         async with self._database.transaction(organization_id) as transaction:
-            rows = await _listed(transaction, user_id, wanted, after=after, limit=limit)
+            rows = (await transaction.connection.execute(_LIST, values)).all()
         return [ListedFriendship(_friendship(row), row.sort_name) for row in rows]
 
     async def snapshot(
@@ -95,12 +103,12 @@ class PostgresFriendDirectory:
     ) -> tuple[int, Sequence[Friendship]]:
         """Return friends and open requests by name at one moment of the person's log, and its seq then."""
         wanted = FriendFilter(frozenset(map(Standing, _IN_SNAPSHOT)))
-        room_id = friends_room(organization_id, user_id)
+        room = {"room_id": friends_room(organization_id, user_id)}
+        values = room | _values(organization_id, user_id, wanted, after=None, limit=limit)
         async with self._database.transaction(organization_id) as transaction:
-            # At one moment: writers hold this row until they have committed.
-            seq = (await transaction.connection.execute(_HEAD, {"room_id": room_id})).scalar_one_or_none()
-            rows = await _listed(transaction, user_id, wanted, after=None, limit=limit)
-        return seq or 0, [_friendship(row) for row in rows]
+            rows = (await transaction.connection.execute(_SNAPSHOT, values)).all()
+        # There is one row at least, of nobody when nobody is listed.
+        return rows[0].head_seq or 0, [_friendship(row) for row in rows if row.other_id is not None]
 
     async def begin(self, organization_id: str, user_id: str, display_name: str) -> None:
         """Let the person have a log, unless they do, and remember by which name they go."""
@@ -132,17 +140,17 @@ async def sweep_friends(writer_database: Database, *, pause: timedelta, longest_
     await writer_database.run("", once, repeatable=True)
 
 
-async def _listed(
-    transaction: Transaction,
+def _values(
+    organization_id: str,
     user_id: str,
     wanted: FriendFilter,
     *,
     after: tuple[str, str] | None,
     limit: int,
-) -> Sequence[Row[Any]]:
+) -> dict[str, object]:
     after_name, after_id = after or (None, None)
-    values = {
-        "organization_id": transaction.organization_id,
+    return {
+        "organization_id": organization_id,
         "user_id": user_id,
         "standings": sorted(standing.value for standing in wanted.standings),
         "user_ids": None if wanted.user_ids is None else sorted(wanted.user_ids),
@@ -150,7 +158,6 @@ async def _listed(
         "after_id": after_id,
         "limit": limit,
     }
-    return (await transaction.connection.execute(_LIST, values)).all()
 
 
 def _friendship(row: Row[Any]) -> Friendship:

@@ -61,12 +61,15 @@ DELETE FROM presence.friend_block
 WHERE organization_id = :organization_id AND user_id = :user_id AND blocked_user_id = :other_id
 """)
 
+# Looked up first, since most names stay as they are: an upsert would hold the row, which is a write to disk.
 _KEEP_NAME: Final = text("""
-INSERT INTO presence.friend_name AS known (organization_id, user_id, display_name, sort_name)
-VALUES (:organization_id, :user_id, :display_name, :sort_name)
+INSERT INTO presence.friend_name (organization_id, user_id, display_name, sort_name)
+SELECT :organization_id, :user_id, :display_name, :sort_name WHERE NOT EXISTS (
+    SELECT FROM presence.friend_name
+    WHERE organization_id = :organization_id AND user_id = :user_id AND display_name = :display_name
+)
 ON CONFLICT (organization_id, user_id) DO UPDATE
 SET display_name = excluded.display_name, sort_name = excluded.sort_name
-WHERE known.display_name <> excluded.display_name
 """)
 
 _NAMES: Final = text("""

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 import structlog
 from muster_kit.clock import Clock
@@ -32,8 +32,14 @@ _FRIENDS: Final = b"f"
 _log = structlog.get_logger(__name__)
 
 
-ShowFriends: TypeAlias = Callable[[str, str, Room], AbstractAsyncContextManager[None]]
-"""Shows someone's friends in a room, by organization and user, as one kind of stream has them."""
+class ShowFriends(Protocol):
+    """Shows friends as one kind of stream has them."""
+
+    def __call__(
+        self, organization_id: str, user_id: str, room: Room, *, waits: bool
+    ) -> AbstractAsyncContextManager[None]:
+        """Show someone's friends in a room; see `FriendSights.showing`."""
+        ...
 
 
 class Bells(Protocol):
@@ -94,9 +100,13 @@ class FriendSights:
 
     @asynccontextmanager
     async def showing(
-        self, organization_id: str, user_id: str, room: Room, shape: Shape
+        self, organization_id: str, user_id: str, room: Room, shape: Shape, *, waits: bool
     ) -> AsyncIterator[None]:
-        """Show someone's friends in a room until the context ends; MusterError DRAINING, UNAVAILABLE."""
+        """Show someone's friends in a room until the context ends; MusterError DRAINING, UNAVAILABLE.
+
+        It begins once it was looked who is here if it `waits`, else at once, and they are shown when they are
+        known.
+        """
         # Before anything is read: what changes meanwhile must not be missed.
         bell = await self._hub.enter_room(self._bells.room_of(organization_id))
         sights = self._sights[organization_id]
@@ -105,7 +115,10 @@ class FriendSights:
         sight.show_in(room, shape)
         try:
             if not sight.is_known:
-                await self._begin(sight)
+                self._begin(sight)
+                if waits:
+                    # Or could not be: that is shown when the stores are back.
+                    await sight.was_looked.wait()
             yield
         finally:
             sight.hide_from(room, shape)
@@ -154,12 +167,10 @@ class FriendSights:
             organization_id, user_id, version=version, away=lambda other: self._away(organization_id, other)
         )
 
-    async def _begin(self, sight: Sight) -> None:
-        """Wait until it was looked who is here, or could not be: that is shown when the stores are back."""
+    def _begin(self, sight: Sight) -> None:
         self._unknown.add(sight)
         self._due_friends[sight.organization_id].add(sight.user_id)
         self._wanted.set()
-        await sight.was_looked.wait()
 
     def _drop(self, sight: Sight) -> None:
         self._unknown.discard(sight)
@@ -233,8 +244,7 @@ class FriendSights:
         # Whoever comes while others are looked at is not known by that.
         unknown, self._unknown = self._unknown, set()
         try:
-            await self._work_off(self._due_friends, self._look_who)
-            await self._work_off(self._due_people, self._look_at)
+            await self._look_at_due()
         except BaseException:
             self._unknown |= unknown
             raise
@@ -244,6 +254,15 @@ class FriendSights:
         finally:
             for sight in unknown:
                 sight.was_looked.set()
+
+    async def _look_at_due(self) -> None:
+        try:
+            await self._work_off(self._due_friends, self._look_who)
+        except Exception:
+            # While nobody knows who has become a friend, it is still seen which of the friends are here.
+            await self._work_off(self._due_people, self._look_at)
+            raise
+        await self._work_off(self._due_people, self._look_at)
 
     async def _work_off(
         self, due: defaultdict[str, set[str]], look: Callable[[str, Sequence[str]], Awaitable[None]]

@@ -67,7 +67,10 @@ class FriendWatches:
         )
         async with (
             opening as feed,
-            self._sights.showing(organization_id, user_id, feed.room, self._shapes.view),
+            # Who takes only what is there now is shown friends, too.
+            self._sights.showing(
+                organization_id, user_id, feed.room, self._shapes.view, waits=replay_only or max_frames > 0
+            ),
         ):
             await feed.serve(write)
 
