@@ -54,9 +54,10 @@ class PresenceServiceSettings(BaseSettings):
         description="How often the session service is asked who is expected in a session that runs.",
     )
     attendance_settling: timedelta = Field(
-        timedelta(seconds=15),
+        timedelta(seconds=45),
         ge=timedelta(0),
-        description="How long after its end a session's attendance is settled: the ledger may be so late.",
+        description="How long after its end a session's attendance is settled: longer than `STALE_AFTER` and "
+        "`RETURN_GRACE` together, so that it is known who vanished before the end.",
     )
 
     max_friends: int = Field(500, ge=1, le=10_000, description="Most friends of one person.")
