@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from muster_presence.model import Cause, Verb
 from muster_presence.scope_keys import keys_of
+from muster_presence.store_redis import SCOPES
 
-from tests.rpc.presence_ledger import Books, ms
+from tests.rpc.presence_ledger import Books, Worker, ms
 
 BOUND_SECONDS = 40
 
@@ -32,6 +33,20 @@ async def test_a_stream_has_one_interval_over_a_loss(books: Books) -> None:
     assert await books.told() == [("ana", 0, 60)]
 
 
+async def test_who_vanishes_where_no_sweep_looks_any_more_is_gone_all_the_same(books: Books) -> None:
+    worker = books.use(books.open_worker())
+    await books.place.do(Verb.BEAT)
+    await books.check(worker)
+    # In a cluster, the node that tells where to sweep may lose that alone.
+    await books.place.redis.zrem(SCOPES, books.place.scope.key)
+    await books.place.wait(BOUND_SECONDS)
+    assert [one.user_id for one in await books.place.here()] == ["ana"]
+    await books.check(worker)
+    await books.place.wait(0)
+    assert await books.place.here() == []
+    assert await books.place.told() == ["entered", "left"]
+
+
 async def test_nobody_is_sent_away_by_a_loss_and_who_comes_back_was_never_away(books: Books) -> None:
     worker = books.use(books.open_worker())
     await books.place.do(Verb.BEAT, "ana")
@@ -46,13 +61,66 @@ async def test_nobody_is_sent_away_by_a_loss_and_who_comes_back_was_never_away(b
     await books.check(worker)
     assert await books.told() == [("ana", 0, 25), ("ana", 25, None), ("bo", 0, None)]
     # Bo does not come back: the last that is known is that all was well just before the loss.
-    for _ in range(6):
+    await stay(books, worker, seconds=60)
+    assert await books.told() == [("ana", 0, None), ("bo", 0, 10)]
+    (bo,) = await books.stays(user_ids=["bo"])
+    assert bo.cause is Cause.VANISHED
+
+
+async def stay(books: Books, worker: Worker, *, seconds: int) -> None:
+    """Let ana beat for a while, and hold the ledger against the index."""
+    for _ in range(0, seconds, 10):
         books.place.clock.turn(10)
         await books.place.do(Verb.BEAT, "ana")
         await books.check(worker)
-    assert await books.told() == [("ana", 0, 25), ("ana", 25, None), ("bo", 0, 10)]
-    (bo,) = await books.stays(user_ids=["bo"])
-    assert bo.cause is Cause.VANISHED
+
+
+async def test_who_only_beats_has_one_interval_over_losses(books: Books) -> None:
+    worker, late = books.open_worker(), books.open_worker()
+    books.use(worker)
+    await books.place.do(Verb.BEAT)
+    await books.check(worker)
+    # The second loss comes before the first has been sorted out.
+    for _ in range(2):
+        await lose_index(books)
+        await stay(books, worker, seconds=20)
+    assert [since for _, since, _ in await books.told()] == [0, 10, 30]
+    await stay(books, worker, seconds=60)
+    assert await books.told() == [("ana", 0, None)]
+    # What is told of it is told of the whole, in time and late.
+    await lose_index(books)
+    await stay(books, worker, seconds=60)
+    assert await books.told() == [("ana", 0, None)]
+    (before,) = await books.stays()
+    books.use(late)
+    books.place.clock.turn(3)
+    await books.place.do(Verb.LEAVE, sequence=1)
+    books.place.clock.turn(5)
+    books.use(worker)
+    await books.place.do(Verb.BEAT, sequence=2)
+    await books.check(worker)
+    await late.ledger.close()
+    assert await books.told() == [("ana", 0, 163), ("ana", 168, None)]
+    (first, _) = await books.stays()
+    assert (first.cause, before.last_activity_time) == (Cause.LEFT, first.last_activity_time)
+
+
+async def test_nothing_is_left_of_the_parts_of_an_interval(books: Books) -> None:
+    worker = books.use(books.open_worker())
+    await books.place.do(Verb.BEAT)
+    await books.check(worker)
+    await lose_index(books)
+    await stay(books, worker, seconds=60)
+    parts = "SELECT count(*) FROM presence.interval_part"
+    assert await books.rows(parts) == [(1,)]
+    await books.place.do(Verb.LEAVE, sequence=1)
+    await books.check(worker)
+    assert await books.rows(parts) == [(1,)]
+    # As when nobody was there for a day.
+    await lose_index(books)
+    await books.forget_touches()
+    await books.check(worker)
+    assert await books.rows(parts) == [(0,)]
 
 
 async def test_a_goodbye_that_died_with_its_process_is_found(books: Books) -> None:

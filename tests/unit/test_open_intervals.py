@@ -56,9 +56,16 @@ def test_who_was_never_looked_for_was_here_when_they_last_did_something() -> Non
 def test_who_came_again_in_time_was_never_away() -> None:
     again = Trace(is_here=True, enter_time=at(80), seen_time=at(90))
     missing = lasting(missing_time=at(60), seen_time=at(55), next_enter_time=at(80))
-    assert verdict_on(missing, again, now=100) == (Verdict.OVER, at(80))
+    assert verdict_on(missing, again, now=99.9) == (Verdict.WAIT, None)
+    assert verdict_on(missing, again, now=100) == (Verdict.UNITED, None)
     late = lasting(missing_time=at(60), seen_time=at(55), next_enter_time=at(96))
     assert verdict_on(late, again, now=100) == (Verdict.OVER, at(55))
+
+
+def test_who_is_known_by_a_part_of_the_interval_is_here() -> None:
+    here = Trace(is_here=True, enter_time=at(80), seen_time=at(90))
+    assert verdict_on(lasting(told_enter_time=at(80)), here, now=100) == (Verdict.KEEP, None)
+    assert verdict_on(lasting(told_enter_time=at(70)), here, now=100) == (Verdict.MISSING, START)
 
 
 def test_milliseconds_are_exact() -> None:
@@ -86,10 +93,9 @@ def test_nobody_is_sent_away_who_is_here_or_was_missing_for_less_than_the_bound(
     judged = judge(interval, trace, now=now, check_time=checked, bound=BOUND)
     assert (judged.time is None) == (judged.verdict not in (Verdict.MISSING, Verdict.OVER))
     if judged.time is not None:
-        # Never before what is certain, but for what was done after coming again.
-        certain = max(filter(None, (START, activity)))
-        assert judged.time >= min(certain, again or certain)
-    if judged.verdict is Verdict.OVER:
+        # Never before what is certain.
+        assert judged.time >= max(filter(None, (START, activity)))
+    if judged.verdict in (Verdict.OVER, Verdict.UNITED):
         assert missing is not None
         assert now - missing >= BOUND
         assert trace is None or not trace.is_here or trace.enter_time != START

@@ -13,15 +13,17 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 class OpenInterval:
     """An interval that has not ended, as far as the ledger was told.
 
-    `next_enter_time` is when the person came again without having gone, if they did. The index was last
-    found without it at `missing_time`, and before that they were known to be there at `seen_time`; both are
-    None while it is found. `order` is that of the last fact about it.
+    `next_enter_time` is when the person came again without having gone, if they did; `told_enter_time` is
+    since when the index has them here, if it has lost what was before. It was last found without them at
+    `missing_time`, and before that they were known to be there at `seen_time`; both are None while it has
+    them. `order` is that of the last fact about it.
     """
 
     user_id: str
     enter_time: datetime
     order: int
     last_activity_time: datetime | None = None
+    told_enter_time: datetime | None = None
     next_enter_time: datetime | None = None
     seen_time: datetime | None = None
     missing_time: datetime | None = None
@@ -49,6 +51,8 @@ class Verdict(Enum):
     """It still is missing, and the person may still come back."""
     OVER = auto()
     """Nobody has, in time."""
+    UNITED = auto()
+    """The person came again in time: they have been here all the while, and the index had lost them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Judgement:
     @property
     def is_settled(self) -> bool:
         """Whether nothing is left to be done as long as the index stays the same."""
-        return self.verdict not in (Verdict.MISSING, Verdict.WAIT)
+        return self.verdict not in (Verdict.MISSING, Verdict.WAIT, Verdict.UNITED)
 
 
 def time_of_ms(milliseconds: int) -> datetime:
@@ -80,10 +84,10 @@ def judge(
     """Return what to do with an interval, given what the index knows of its person; None for nothing.
 
     All was well at `check_time`, when its scope was last looked at. An interval that has been missing for
-    `bound` is over. It ended when the person was last known to be there; but who came again within the
-    bound has never been away: the index had lost them.
+    `bound` is over: it ended when the person was last known to be there. But who came again within the bound
+    has never been away.
     """
-    is_it = trace is not None and trace.enter_time == interval.enter_time
+    is_it = trace is not None and trace.enter_time == (interval.told_enter_time or interval.enter_time)
     if trace is not None and is_it and trace.is_here:
         return Judgement(Verdict.KEEP if interval.missing_time is None else Verdict.FOUND)
     if interval.missing_time is None:
@@ -92,17 +96,13 @@ def judge(
         return Judgement(Verdict.MISSING, _known(interval, seen_time))
     if now - interval.missing_time < bound:
         return Judgement(Verdict.WAIT)
-    return Judgement(Verdict.OVER, _end(interval, bound))
+    known, again = _known(interval, None), interval.next_enter_time
+    if again is not None and again - known <= bound:
+        return Judgement(Verdict.UNITED)
+    return Judgement(Verdict.OVER, known)
 
 
 def _known(interval: OpenInterval, seen_time: datetime | None) -> datetime:
     return max(
         filter(None, (interval.enter_time, interval.last_activity_time, interval.seen_time, seen_time))
     )
-
-
-def _end(interval: OpenInterval, bound: timedelta) -> datetime:
-    known, again = _known(interval, None), interval.next_enter_time
-    if again is None:
-        return known
-    return again if again - known <= bound else known

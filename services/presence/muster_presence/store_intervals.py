@@ -12,8 +12,8 @@ from muster_presence.model import Cause, Role, ScopeId
 class Stay:
     """One time that someone was in a scope: from `enter_time` to before `leave_time`, None while it lasts.
 
-    For who vanished `leave_time` is when they were last heard of. One may begin when the person's last ended,
-    or a little before: after a loss of the index, in which they were here all the time.
+    For who vanished `leave_time` is when they were last heard of. For less than a minute after a loss of the
+    index one may begin when the person's last ended, or a little before; then they are one.
     """
 
     scope: ScopeId

@@ -104,6 +104,14 @@ class LedgerStore(Protocol):
         """
         ...
 
+    async def unite(self, scope: ScopeId, intervals: Sequence[OpenInterval], /) -> None:
+        """Let intervals go on in the next ones of their people, which become parts of them.
+
+        What is told of a part from then on is told of the whole. Nothing is done to an interval about which
+        something was told since it was read.
+        """
+        ...
+
     async def renew(self, scopes: Sequence[ScopeId], /, *, check_time: datetime) -> None:
         """Note that nothing has changed in scopes since they were last looked at."""
         ...

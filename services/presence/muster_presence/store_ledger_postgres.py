@@ -70,6 +70,7 @@ class PostgresLedger:
                     enter_time=row.enter_time,
                     order=row.told_order,
                     last_activity_time=row.last_activity_time,
+                    told_enter_time=row.told_enter_time,
                     next_enter_time=row.next_enter_time,
                     seen_time=row.seen_time,
                     missing_time=row.missing_time,
@@ -107,6 +108,17 @@ class PostgresLedger:
                     await transaction.connection.execute(statement, names | _marked(scope, marked))  # type: ignore[call-overload]
 
         if found or missing or ended:
+            await self._database.run("", work, repeatable=True)
+
+    async def unite(self, scope: ScopeId, intervals: Sequence[OpenInterval]) -> None:
+        """Let intervals go on in the next ones of their people."""
+        marked = [(each, each.next_enter_time, 0) for each in intervals if each.next_enter_time]
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.connection.execute(statements.LOCK)
+            await transaction.connection.execute(statements.UNITE, _marked(scope, marked))
+
+        if marked:
             await self._database.run("", work, repeatable=True)
 
     async def renew(self, scopes: Sequence[ScopeId], *, check_time: datetime) -> None:

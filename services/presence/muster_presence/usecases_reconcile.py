@@ -34,7 +34,7 @@ class Reconciler:
     Workers share the scopes: each claims a few at a time. A scope whose index has not changed since it was
     last looked at costs one call. After a loss of the index its people stay present for as long as those
     without a stream may take to come back; only then are their intervals over, as of when they were last
-    known to be there.
+    known to be there. Those who have come back have one interval, which goes on.
     """
 
     def __init__(
@@ -143,6 +143,7 @@ class Reconciler:
                 if judgement.verdict is Verdict.OVER and judgement.time is not None
             ],
         )
+        await self._store.unite(claim.scope, _last_of(judged))
         return all(judgement.is_settled for _, judgement in judged)
 
     async def _open_lost(self, scope: ScopeId) -> tuple[bool, bool]:
@@ -158,3 +159,10 @@ class Reconciler:
             after = comings.next_after
             if not after:
                 return is_anybody, is_complete
+
+
+def _last_of(judged: Sequence[tuple[OpenInterval, Judgement]]) -> Sequence[OpenInterval]:
+    """Return those that go on; of several of one person in a row the last, as the others go on in that."""
+    united = [each for each, judgement in judged if judgement.verdict is Verdict.UNITED]
+    first = {(each.user_id, each.enter_time) for each in united}
+    return [each for each in united if (each.user_id, each.next_enter_time) not in first]
