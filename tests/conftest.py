@@ -1,7 +1,9 @@
 """The embedded stores that every test shares, and fresh databases in them."""
 
+import copy
 import itertools
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -45,9 +47,9 @@ class TestStores:
 
     __test__ = False
 
-    def __init__(self, stores: Stores, cluster: ValkeyCluster | None = None) -> None:
+    def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self.valkey: Valkey | ValkeyCluster = cluster or stores.valkey
+        self.valkey: Valkey | ValkeyCluster = stores.valkey
         self._numbers = itertools.count(1)
         self._templates: dict[str, str] = {}
         main = self.urls(DATABASE)
@@ -60,6 +62,12 @@ class TestStores:
     def postgres(self) -> Postgres:
         """`await stop()`, `kill()`, `await wait()`, `await start()`."""
         return self._stores.postgres
+
+    def over(self, cluster: ValkeyCluster) -> "TestStores":
+        """The same, with a cluster for the Valkey."""
+        stores = copy.copy(self)
+        stores.valkey, stores.redis_url = cluster, cluster.url
+        return stores
 
     def urls(self, name: str) -> DatabaseUrls:
         """The addresses of a database."""
@@ -116,24 +124,24 @@ async def state_directory(short_path: Path) -> AsyncIterator[State]:
 
 
 @pytest.fixture(scope="session")
-async def embedded_stores(state_directory: State) -> AsyncIterator[Stores]:
+async def embedded_stores(state_directory: State) -> AsyncIterator[TestStores]:
     """PostgreSQL and Valkey for the whole run; they die with this process, however it ends."""
     running = await prepare_stores(state_directory)
     try:
         await running.start()
         await create_roles(running.admin_url(DATABASE), running.role_passwords)
-        yield running
+        yield TestStores(running)
     finally:
         await running.stop()
 
 
 @pytest.fixture(scope="session")
-async def cluster(state_directory: State, embedded_stores: Stores) -> AsyncIterator[ValkeyCluster]:
+async def cluster(state_directory: State) -> AsyncIterator[ValkeyCluster]:
     """A Valkey Cluster for the whole run; it dies with this process too."""
     cluster = ValkeyCluster(
         home=state_directory.root,
         log=state_directory.logs / "cluster.log",
-        password=embedded_stores.credentials.valkey,
+        password=secrets.token_hex(),
         site=await choose_site(state_directory),
     )
     try:
@@ -144,18 +152,18 @@ async def cluster(state_directory: State, embedded_stores: Stores) -> AsyncItera
 
 
 @pytest.fixture(scope="session")
-def clustered_stores(embedded_stores: Stores, cluster: ValkeyCluster) -> TestStores:
+def clustered_stores(embedded_stores: TestStores, cluster: ValkeyCluster) -> TestStores:
     """PostgreSQL and a Valkey Cluster."""
-    return TestStores(embedded_stores, cluster)
+    return embedded_stores.over(cluster)
 
 
 @pytest.fixture(scope="session")
-def stores(request: pytest.FixtureRequest, embedded_stores: Stores) -> TestStores:
+def stores(request: pytest.FixtureRequest, embedded_stores: TestStores) -> TestStores:
     """PostgreSQL and Valkey, or with MUSTER_TEST_REDIS=cluster a cluster of it."""
     if os.environ.get("MUSTER_TEST_REDIS") == "cluster":
         clustered: TestStores = request.getfixturevalue("clustered_stores")
         return clustered
-    return TestStores(embedded_stores)
+    return embedded_stores
 
 
 @pytest.fixture(scope="module")

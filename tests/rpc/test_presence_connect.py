@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -28,32 +28,17 @@ from muster_stack.hosting import Host
 from tests.conftest import TestStores
 from tests.rpc.house import House, Metadata, _free_port, reason_of
 from tests.rpc.presence_guests import Gathering
+from tests.rpc.presence_workers import Workers, open_workers
 
 GRACE = timedelta(seconds=0.5)
 SECONDS = 15
 
 
-@dataclass(frozen=True, slots=True)
-class Workers:
-    """Two processes' worth of presence, whose streams have a short grace."""
-
-    houses: list[House]
-    apps: list[Any]
-
-
 @pytest.fixture(scope="module")
 async def workers(house: House) -> AsyncIterator[Workers]:
-    async with AsyncExitStack() as exits:
-        houses, apps = [], []
-        for _ in range(2):
-            address = f"127.0.0.1:{_free_port()}"
-            settings = house.settings.model_copy(update={"listen": address})
-            app = build(settings, PresenceServiceSettings(return_grace=GRACE))
-            await exits.enter_async_context(Host(settings, [app]))
-            channel = await exits.enter_async_context(grpc.aio.insecure_channel(address))
-            houses.append(replace(house, presence=PresenceServiceStub(channel)))
-            apps.append(app)
-        yield Workers(houses, apps)
+    """Two workers whose streams have a short grace."""
+    async with open_workers(house, PresenceServiceSettings(return_grace=GRACE)) as workers:
+        yield workers
 
 
 @pytest.fixture

@@ -2,9 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 from muster.presence.v1 import presence_service_pb2 as pb
@@ -21,8 +18,9 @@ from muster_presence.scope_keys import keys_of
 
 from tests.conftest import TestStores
 from tests.quickness import assert_quick
-from tests.rpc.house import House, Metadata, reason_of
+from tests.rpc.house import House, reason_of
 from tests.rpc.presence_guests import ORGANIZATION, Gathering
+from tests.rpc.presence_watcher import watching
 
 SECONDS = 10
 
@@ -30,65 +28,6 @@ SECONDS = 10
 @pytest.fixture
 def gathering(house: House) -> Gathering:
     return Gathering(house)
-
-
-class Watcher:
-    """Someone who watches, and what they hold."""
-
-    def __init__(self, call: Any) -> None:
-        self.call = call
-        self.cursor = b""
-        self.here: dict[str, Any] = {}
-        self.told: list[str] = []
-        self.resets: list[int] = []
-        self.snapshots = 0
-        self.counts: Any = None
-        self.seq = 0
-
-    async def until(self, condition: Any) -> None:
-        """Read frames until a condition of this watcher holds."""
-        async with asyncio.timeout(SECONDS):
-            while not condition(self):
-                self.take(await self.call.read())
-
-    def take(self, frame: pb.WatchScopeResponse) -> None:
-        self.cursor = frame.cursor or self.cursor
-        match frame.WhichOneof("frame"):
-            case "snapshot":
-                self.here = {one.user_id: one for one in frame.snapshot.people}
-                self.snapshots += 1
-                self.seq = 0
-            case "events":
-                for event in frame.events.events:
-                    self.happen(event)
-            case "view":
-                self.counts = frame.view.counts
-            case "reset":
-                self.resets.append(frame.reset.cause)
-
-    def happen(self, event: Any) -> None:
-        assert self.seq in (0, event.seq - 1)
-        self.seq = event.seq
-        kind = event.WhichOneof("event")
-        self.told.append(kind)
-        if kind == "entered":
-            assert event.entered.presence.user_id not in self.here
-            self.here[event.entered.presence.user_id] = event.entered.presence
-        elif kind == "updated":
-            assert event.updated.presence.user_id in self.here
-            self.here[event.updated.presence.user_id] = event.updated.presence
-        elif kind == "left":
-            del self.here[event.left.user_id]
-
-
-@asynccontextmanager
-async def watching(gathering: Gathering, who: Metadata, **wanted: Any) -> AsyncIterator[Watcher]:
-    request = pb.WatchScopeRequest(scope=gathering.scope, **wanted)
-    call = gathering.house.presence.WatchScope(request, metadata=who)
-    try:
-        yield Watcher(call)
-    finally:
-        call.cancel()
 
 
 async def test_who_comes_changes_and_goes_is_told_in_order(gathering: Gathering) -> None:

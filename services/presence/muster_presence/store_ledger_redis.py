@@ -33,18 +33,26 @@ class RedisLedgerIndex:
         return {ScopeId.of_key(key.decode()) for key, _ in found}
 
     async def orders(self, scopes: Sequence[ScopeId]) -> Sequence[int]:
-        """Return the order that a fact would have now, of each scope."""
+        """Return the order that a fact would have now, of each scope; sweeps know of all of them after it.
+
+        They know already, but for a cluster of which the node that tells them has lost what others keep.
+        """
         commands = [self._commands.make(self._lasting, scope) for scope in scopes]
         replies = await run_all(self._redis, commands)
-        return [
-            # Nothing is known of it, so that it is looked at, and fails by itself.
-            0 if has_failed(command, reply) else reply[0]
-            for command, reply in zip(commands, replies, strict=True)
-        ]
+        orders, due_ms = [], {}
+        for scope, command, reply in zip(scopes, commands, replies, strict=True):
+            # Of one that fails nothing is known, so that it is looked at, and fails by itself.
+            order, due = (0, 0) if has_failed(command, reply) else reply
+            orders.append(order)
+            if due:
+                due_ms[scope.key] = due
+        if due_ms:
+            await answer(self._redis.zadd(SCOPES, due_ms, lt=True))
+        return orders
 
     async def traces(self, scope: ScopeId, user_ids: Sequence[str]) -> tuple[int, Sequence[Trace | None]]:
         """Return the order, and what is known of people; None for nothing."""
-        order, *flat = await run(self._redis, self._commands.make(self._lasting, scope, *user_ids))
+        order, _, *flat = await run(self._redis, self._commands.make(self._lasting, scope, *user_ids))
         found = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
         return order, [
             Trace(bool(is_here), time_of_ms(enter_ms), time_of_ms(seen_ms)) if enter_ms else None
