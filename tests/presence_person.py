@@ -81,6 +81,17 @@ class Person:
         cause = step.cause if step.verb is Verb.LEAVE else Cause.VANISHED
         return outcome, self._settle(now_ms, cause, step.enter_ms)
 
+    def renew(self, device_id: str, holder: str, now_ms: int) -> bool:
+        """Let a process go on with a device that it holds, which others do not see; False if it does not."""
+        device = self.devices.get(device_id)
+        if device is None or holder not in device.holders or device.stale_ms <= now_ms:
+            return False
+        device.holders[holder] = now_ms + self.timing.stream_lease_ms
+        lasts_ms = now_ms + self.timing.stream_lease_ms + self.timing.return_grace_ms
+        device.stale_ms = device.gone_ms = max(device.gone_ms, lasts_ms)
+        self.last_seen_ms = now_ms
+        return True
+
     def sweep(self, now_ms: int) -> Event | None:
         """Let go of what has run out."""
         return self._settle(now_ms, Cause.VANISHED, 0)
@@ -123,10 +134,11 @@ class Person:
             self._add(step, Device())
         device = self.devices[step.device_id]
         device.sequence = max(device.sequence, step.sequence)
-        if step.profile is not None:
+        is_said = is_new or step.verb is not Verb.RENEW
+        if is_said and step.profile is not None:
             name = step.profile.display_name or self.profile.display_name
             self.profile = replace(step.profile, display_name=name)
-        if is_new or step.verb is not Verb.RENEW:
+        if is_said:
             device.is_away = step.is_away
             if not step.keeps_activity:
                 self._speak(device, step.activity, now_ms)

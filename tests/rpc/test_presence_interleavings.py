@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from muster.presence.v1.presence_pb2 import Activity as ActivityMessage
 from muster.presence.v1.presence_pb2 import Presence, ScopeEvent
+from muster_kit.errors import MusterError
 from muster_kit.redis_client import open_redis
 from muster_presence.model import Activity, Cause, Profile, Role, ScopeId, ScopeKind, Step, Timing, Verb
 from muster_presence.scope_keys import room_of
 from muster_presence.scope_log import RedisScopeLog
-from muster_presence.store import Interval
+from muster_presence.store import Interval, Spot
 from muster_presence.store_redis import RedisPresence
 
 from tests.conftest import TestStores
@@ -94,9 +95,18 @@ class Interleavings(RuleBasedStateMachine):
     @rule(steps=st.lists(STEPS, min_size=1, max_size=6))
     def do(self, steps: list[Step]) -> None:
         taken = self.runner.run(self.index.change({self.scope: steps}))[self.scope]
-        for step, outcome in zip(steps, taken.outcomes, strict=True):
+        assert not isinstance(taken, MusterError)
+        for step, (outcome, _, _) in zip(steps, taken, strict=True):
             person = self.people.setdefault(step.user_id, Person(TIMING))
             assert person.take(step, self.now_ms)[0] is outcome, step
+        self.compare()
+
+    @rule(user_id=USERS, device_id=DEVICES, holder=HOLDERS)
+    def renew(self, user_id: str, device_id: str, holder: str) -> None:
+        lost = self.runner.run(self.index.renew(holder, {self.scope: [(user_id, device_id)]}))
+        person = self.people.get(user_id)
+        is_held = person is not None and person.renew(device_id, holder, self.now_ms)
+        assert lost == ([] if is_held else [Spot(self.scope, user_id, device_id)])
         self.compare()
 
     @rule(seconds=st.sampled_from([1, 4, 5, 6, 15, 20, 30, 36, 61]), is_swept=st.booleans())

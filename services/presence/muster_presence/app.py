@@ -107,7 +107,7 @@ class PresenceApp:
         )
         doors = Doors(TicketReader(self._authenticator, self._revocations))
         self._queue = StepQueue(self._index)
-        self._connections = Connections(self._queue, doors, holder=new_id())
+        self._connections = Connections(self._queue, self._index, doors, holder=new_id())
         beats = Beats(self._queue, self._index, doors, adopt=self._connections.adopt)
         log = RedisScopeLog(self._index_redis, self._clock, service_settings.timing)
         tuning = Tuning(heartbeat_seconds=settings.heartbeat_seconds)

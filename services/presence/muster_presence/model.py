@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
+from muster_kit.records import record
+
 
 class ScopeKind(IntEnum):
     """What kind of place a scope is; numbers as in the contract, here as below."""
@@ -48,7 +50,10 @@ class Verb(StrEnum):
     HOLD = "hold"
     """Has opened a stream, which a process holds."""
     RENEW = "renew"
-    """The process still holds it; brings back a device that the index has lost, but none that has left."""
+    """The process still holds it; brings back a device that the index has lost, but none that has left.
+
+    Of one that the index knows it changes nothing but the lease.
+    """
     CLOSE = "close"
     """The last stream that the process held has ended without a goodbye."""
     LEAVE = "leave"
@@ -65,7 +70,7 @@ class Outcome(IntEnum):
     """The device is not here, or not held by this process."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ScopeId:
     """A place of one organization; `scope_id` is empty for the organization itself."""
 
@@ -88,7 +93,7 @@ class ScopeId:
         return cls(rest[:end], ScopeKind(int(kind)), rest[end + 1 :])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Profile:
     """What someone is in a scope; an empty name stands for the last one."""
 
@@ -97,7 +102,7 @@ class Profile:
     participant_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Activity:
     """What someone is doing; `packed` is the contract's message, without the time since when.
 
@@ -117,14 +122,14 @@ class Activity:
         return f"{self.kind}\0{self.target_id}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Step:
     """One thing that one device does in a scope.
 
     `sequence` 0 is for the order of arrival. Without a `profile` it is as before. `keeps_activity` leaves
     what the device does as it was; else no `activity` is nothing in particular. `holder` is the process
     of a stream, and `enter_ms` since when it knows the person to be here, 0 for not at all. One `of_service`
-    is of a device that nobody but a service knows.
+    is of a device that nobody but a service knows. With `wants_presence` the result holds the person's.
     """
 
     verb: Verb
@@ -139,6 +144,7 @@ class Step:
     enter_ms: int = 0
     cause: Cause = Cause.LEFT
     of_service: bool = False
+    wants_presence: bool = False
 
 
 @dataclass(frozen=True, slots=True)

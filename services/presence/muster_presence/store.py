@@ -4,10 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from muster_kit.errors import MusterError
+from muster_kit.records import record
+
 from muster_presence.model import Cause, Outcome, Role, ScopeId, State, Step
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Interval:
     """A fact for the ledger: someone came, or went after having been here; times in milliseconds.
 
@@ -27,23 +30,30 @@ class Interval:
     cause: Cause | None = None
 
 
+Device: TypeAlias = tuple[str, str]
+"""User and device."""
+
+
+@record
+class Spot:
+    """One device of one person in one scope."""
+
+    scope: ScopeId
+    user_id: str
+    device_id: str
+
+
 NoteIntervals: TypeAlias = Callable[[ScopeId, Sequence[Interval]], None]
 """Is told who came and went in a scope."""
 NoteActivity: TypeAlias = Callable[[ScopeId, Sequence[tuple[str, int]], int], None]
 """Is told who did something in a scope, each with since when they are there, and when; in milliseconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What became of steps: outcomes and, while here, since when the person is, in order of the steps.
+Result: TypeAlias = tuple[Outcome, int, bytes]
+"""What became of a step, since when the person is here, in milliseconds, and their presence.
 
-    `presence` is the contract's message after the last step, empty when it was not asked for or the
-    person is not here.
-    """
-
-    outcomes: Sequence[Outcome]
-    enter_ms: Sequence[int]
-    presence: bytes
+That is the contract's message after it, empty when it was not asked for or the person is not here.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +95,19 @@ class PresenceIndex(Protocol):
     """
 
     async def change(
-        self, steps: Mapping[ScopeId, Sequence[Step]], /, *, wants_presence: bool = False
-    ) -> Mapping[ScopeId, Taken]:
-        """Take steps of several scopes, in order within each, in one round trip."""
+        self, steps: Mapping[ScopeId, Sequence[Step]], /
+    ) -> Mapping[ScopeId, Sequence[Result] | MusterError]:
+        """Take steps of several scopes, in order within each, in one round trip; return what became of them.
+
+        A scope that fails has the error in their place, and the others are not touched by it.
+        """
+        ...
+
+    async def renew(self, holder: str, devices: Mapping[ScopeId, Sequence[Device]], /) -> Sequence[Spot]:
+        """Renew the leases of devices that a process holds; return those that it has to hold anew.
+
+        These are not known to be held by it: they were lost, have left, or are of a scope that fails.
+        """
         ...
 
     async def ping(self) -> None:

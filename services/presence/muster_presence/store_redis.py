@@ -1,25 +1,35 @@
 """Presence in Redis: each scope is changed by scripts alone, which also write and publish its events."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain
+from typing import Any, Final, TypeVar
 
 from muster_kit.clock import Clock
-from muster_kit.redis_scripts import Argument, answer, has_failed, require, run, run_all
+from muster_kit.errors import MusterError, Reason
+from muster_kit.redis_scripts import Argument, answer, has_failed, run, run_all
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 
-from muster_presence.model import Cause, Outcome, Role, ScopeId, State, Step, Timing, Verb
-from muster_presence.scope_keys import KEEP_MS, SCHEMA, ScopeCommands, places_key, scope_script
-from muster_presence.store import Interval, NoteActivity, NoteIntervals, PeoplePage, Taken, Tallies, Tally
+from muster_presence.model import Cause, Role, ScopeId, State, Step, Timing, Verb
+from muster_presence.scope_keys import SCHEMA, ScopeCommands, places_key, scope_script
+from muster_presence.store import (
+    Device,
+    Interval,
+    NoteActivity,
+    NoteIntervals,
+    PeoplePage,
+    Result,
+    Spot,
+    Tallies,
+    Tally,
+)
+from muster_presence.store_redis_steps import TAKEN_CODES, Places, arguments_of, results_of
+
+T = TypeVar("T")
 
 SCOPES: Final = f"muster:{SCHEMA}:scopes"
 """Scopes by when something in them runs out at the latest: what a sweep goes by."""
-
-_MOST_PLACES: Final = 64
-_GOES: Final = frozenset(
-    {(Verb.LEAVE, Outcome.TAKEN), (Verb.LEAVE, Outcome.ABSENT), (Verb.TOUCH, Outcome.ABSENT)}
-)
-"""After these a device is not there any more."""
 
 _ACTS: Final = frozenset({Verb.BEAT, Verb.TOUCH, Verb.HOLD})
 """These say that the person does something, unless they are away."""
@@ -28,12 +38,10 @@ _CLAIM_MS: Final = 5_000
 """Whoever begins to sweep a scope and crashes leaves it to others after so long."""
 
 _STEPS_A_SCRIPT: Final = 200
+_DEVICES_A_SCRIPT: Final = 500
 _PEOPLE_A_SWEEP: Final = 200
 _PEOPLE_A_LOOK: Final = 500
 """Redis does nothing else while a script runs: these keep each to some milliseconds."""
-
-_NO_ACTIVITY: Final[tuple[Argument, ...]] = ("-", b"", b"", 0)
-_SAME_ACTIVITY: Final[tuple[Argument, ...]] = ("=", b"", b"", 0)
 
 
 class RedisPresence:
@@ -54,46 +62,60 @@ class RedisPresence:
         self._note_activity = note_activity
         self._timing = timing
         self._commands = ScopeCommands(clock, timing)
-        names = ("change", "sweep", "people", "named", "counts")
-        self._change, self._sweep, self._people, self._named, self._counts = map(scope_script, names)
+        names = ("change", "renew", "sweep", "people", "named", "counts")
+        self._change, self._renew, self._sweep, self._people, self._named, self._counts = map(
+            scope_script, names
+        )
 
     async def change(
-        self, steps: Mapping[ScopeId, Sequence[Step]], *, wants_presence: bool = False
-    ) -> Mapping[ScopeId, Taken]:
+        self, steps: Mapping[ScopeId, Sequence[Step]]
+    ) -> Mapping[ScopeId, Sequence[Result] | MusterError]:
         """Take steps of several scopes, in order within each, in one round trip."""
         now_ms = self._commands.now_ms()
-        parts = [
-            (scope, each[start : start + _STEPS_A_SCRIPT])
-            for scope, each in steps.items()
-            for start in range(0, len(each), _STEPS_A_SCRIPT)
-        ]
+        parts = list(_parts(steps, _STEPS_A_SCRIPT))
         commands = [
-            self._commands.make(self._change, scope, int(wants_presence), *_arguments(part), now_ms=now_ms)
+            self._commands.make(self._change, scope, *arguments_of(part), now_ms=now_ms)
             for scope, part in parts
         ]
         due_ms = {
-            scope.key: now_ms + min(self._lasts_ms(step.verb) for step in each)
+            scope.key: now_ms + min(map(self._lasts_ms, {step.verb for step in each}))
             for scope, each in steps.items()
         }
-
-        def register(pipeline: Pipeline) -> None:
-            # After the steps, so that a sweep in between does not take the scope off for good.
-            pipeline.zadd(SCOPES, due_ms, lt=True)
-            for scope, each in steps.items():
-                for step in each:
-                    _remember(pipeline, scope, step, now_ms)
-
-        replies = await run_all(self._redis, commands, follow=register)
-        taken = {scope: Taken((), (), b"") for scope in steps}
-        for (scope, _), command, reply in zip(parts, commands, replies, strict=True):
-            _, presence, facts, results = require(command, reply)
+        # After the steps, so that a sweep in between does not take the scope off for good.
+        replies = await run_all(self._redis, commands, follow=partial(_register, due_ms=due_ms))
+        taken: dict[ScopeId, list[Result] | MusterError] = {scope: [] for scope in steps}
+        places = Places()
+        for (scope, part), command, reply in zip(parts, commands, replies, strict=True):
+            results = taken[scope]
+            if isinstance(results, MusterError):
+                continue
+            if has_failed(command, reply):
+                # The other scopes' people are not to blame.
+                taken[scope] = MusterError(Reason.INTERNAL, detail=f"script {command.script.name}: {reply}")
+                continue
+            _, wanted, facts, codes = reply
             self._tell(scope, facts)
-            before = taken[scope]
-            outcomes = [*before.outcomes, *map(Outcome, results[::2])]
-            taken[scope] = Taken(outcomes, [*before.enter_ms, *results[1::2]], presence)
-        self._tell_activities(steps, taken, now_ms)
-        await self._forget_places(steps, taken)
+            results += results_of(part, codes, wanted)
+            places.note(scope, part, codes)
+            self._tell_activities(scope, part, codes, now_ms)
+        await places.keep(self._redis, now_ms)
         return taken
+
+    async def renew(self, holder: str, devices: Mapping[ScopeId, Sequence[Device]]) -> Sequence[Spot]:
+        """Renew leases; return the devices that have to be held anew."""
+        now_ms = self._commands.now_ms()
+        parts = list(_parts(devices, _DEVICES_A_SCRIPT))
+        commands = [
+            self._commands.make(self._renew, scope, holder, *chain.from_iterable(part), now_ms=now_ms)
+            for scope, part in parts
+        ]
+        due_ms = {scope.key: now_ms + self._lasts_ms(Verb.RENEW) for scope in devices}
+        replies = await run_all(self._redis, commands, follow=partial(_register, due_ms=due_ms))
+        lost: list[Spot] = []
+        for (scope, part), command, reply in zip(parts, commands, replies, strict=True):
+            places = range(len(part)) if has_failed(command, reply) else reply
+            lost += [Spot(scope, *part[place]) for place in places]
+        return lost
 
     async def ping(self) -> None:
         """Return when Redis answers."""
@@ -184,21 +206,6 @@ class RedisPresence:
             self._tell(scope, facts)
         return due
 
-    async def _forget_places(
-        self, steps: Mapping[ScopeId, Sequence[Step]], taken: Mapping[ScopeId, Taken]
-    ) -> None:
-        gone = [
-            (places_key(scope.organization_id, step.user_id), f"{step.device_id}\0{scope.key}")
-            for scope, each in steps.items()
-            for step, outcome in zip(each, taken[scope].outcomes, strict=True)
-            if (step.verb, outcome) in _GOES and not step.of_service
-        ]
-        if gone:
-            pipeline = self._redis.pipeline(transaction=False)
-            for key, place in gone:
-                pipeline.zrem(key, place)
-            await answer(pipeline.execute())
-
     def _lasts_ms(self, verb: Verb) -> int:
         timing = self._timing
         match verb:
@@ -212,54 +219,31 @@ class RedisPresence:
                 return timing.memory_ms
 
     def _tell_activities(
-        self, steps: Mapping[ScopeId, Sequence[Step]], taken: Mapping[ScopeId, Taken], now_ms: int
+        self, scope: ScopeId, steps: Sequence[Step], codes: Sequence[int], now_ms: int
     ) -> None:
         if self._note_activity is None:
             return
-        for scope, each in steps.items():
-            results = taken[scope]
-            active = [
-                (step.user_id, enter_ms)
-                for step, outcome, enter_ms in zip(each, results.outcomes, results.enter_ms, strict=True)
-                if outcome is Outcome.TAKEN and step.verb in _ACTS and not step.is_away
-            ]
-            if active:
-                self._note_activity(scope, active, now_ms)
+        active = [
+            (step.user_id, enter_ms)
+            for step, code, enter_ms in zip(steps, codes[::2], codes[1::2], strict=True)
+            if code in TAKEN_CODES and step.verb in _ACTS and not step.is_away
+        ]
+        if active:
+            self._note_activity(scope, active, now_ms)
 
     def _tell(self, scope: ScopeId, facts: Sequence[Sequence[Any]]) -> None:
         if self._note is not None and facts:
             self._note(scope, [interval_of(fact) for fact in facts])
 
 
-def _arguments(steps: Sequence[Step]) -> list[Argument]:
-    flat: list[Argument] = []
-    for step in steps:
-        profile = step.profile
-        flat += (step.verb.value, step.user_id, step.device_id, f"{step.sequence:020}", int(step.is_away))
-        flat += (profile.role.value, profile.display_name, profile.participant_id) if profile else (0, "", "")
-        flat += _activity(step)
-        flat += (step.holder, step.enter_ms, step.cause.value)
-    return flat
+def _register(pipeline: Pipeline, *, due_ms: Mapping[str, int]) -> None:
+    pipeline.zadd(SCOPES, due_ms, lt=True)
 
 
-def _activity(step: Step) -> tuple[Argument, ...]:
-    if step.keeps_activity:
-        return _SAME_ACTIVITY
-    activity = step.activity
-    if activity is None:
-        return _NO_ACTIVITY
-    return ("+", activity.packed, activity.key, activity.is_shared + 2 * activity.for_friends)
-
-
-def _remember(pipeline: Pipeline, scope: ScopeId, step: Step, now_ms: int) -> None:
-    # A service's device is asked for by nobody, but where friends see what it does, they look.
-    is_friendly = step.activity is not None and step.activity.for_friends
-    if step.verb in (Verb.BEAT, Verb.HOLD) and (is_friendly or not step.of_service):
-        device_id = "" if step.of_service else step.device_id
-        key = places_key(scope.organization_id, step.user_id)
-        pipeline.zadd(key, {f"{device_id}\0{scope.key}": now_ms})
-        pipeline.zremrangebyrank(key, 0, -1 - _MOST_PLACES)
-        pipeline.pexpire(key, KEEP_MS)
+def _parts(of_scopes: Mapping[ScopeId, Sequence[T]], size: int) -> Iterator[tuple[ScopeId, Sequence[T]]]:
+    for scope, each in of_scopes.items():
+        for start in range(0, len(each), size):
+            yield scope, each[start : start + size]
 
 
 def interval_of(fact: Sequence[Any]) -> Interval:

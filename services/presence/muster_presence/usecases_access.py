@@ -1,10 +1,10 @@
 """Who may be where, as what; and who may look where."""
 
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from muster_kit.caller import Caller, CallerKind, OrganizationRole, RoomRole
 from muster_kit.errors import MusterError, Reason, Violation
+from muster_kit.records import record
 
 from muster_presence.model import Profile, Role, ScopeId, ScopeKind
 
@@ -17,7 +17,7 @@ _ROLES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Place:
     """A scope as a request names it; `field` is where it stands in the request."""
 
@@ -27,7 +27,7 @@ class Place:
     field: str = "scope"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Presence:
     """Where someone may be, and as what."""
 
@@ -35,7 +35,7 @@ class Presence:
     profile: Profile
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sight:
     """What a caller may see of a scope; one in which nobody ever was is shown as empty if it is `certain`."""
 

@@ -1,11 +1,12 @@
 """What devices say: that they are here, what is done with them, and that they leave."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 from muster_kit.caller import Caller
 from muster_kit.errors import MusterError, Reason
+from muster_kit.records import record
 
 from muster_presence.model import Activity, Outcome, Profile, ScopeId, Step, Verb
 from muster_presence.store import PresenceIndex
@@ -15,7 +16,7 @@ from muster_presence.usecases_steps import StepQueue
 Adopt: TypeAlias = Callable[[ScopeId, Step], Step]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class Said:
     """What a device says; `keeps_activity` leaves what it does as before."""
 
@@ -25,7 +26,7 @@ class Said:
     activity: Activity | None = None
     keeps_activity: bool = False
 
-    def step(self, verb: Verb, caller: Caller, presence: Presence | None = None) -> Step:
+    def step(self, verb: Verb, caller: Caller, presence: Presence | None = None, *, holder: str = "") -> Step:
         """Return what that is in one scope; without a `presence` the caller is what they were there."""
         return Step(
             verb=verb,
@@ -36,10 +37,11 @@ class Said:
             profile=presence.profile if presence is not None else None,
             activity=self.activity,
             keeps_activity=self.keeps_activity,
+            holder=holder,
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(kw_only=True)
 class UserBeat:
     """What a service says of one person's device; an empty `device_id` is one of the service itself."""
 
@@ -88,11 +90,11 @@ class Beats:
         scope = scope_of(caller.organization_id, place)
         if caller.is_ticket and caller.room_id != scope.scope_id:
             raise MusterError(Reason.NOT_FOUND, detail="a ticket is for its room alone")
-        steps = {scope: [said.step(Verb.TOUCH, caller)]}
-        taken = (await self._index.change(steps, wants_presence=True))[scope]
-        if not taken.presence:
+        step = replace(said.step(Verb.TOUCH, caller), wants_presence=True)
+        ((_, _, presence),) = await self._queue.submit([(scope, step)])
+        if not presence:
             raise MusterError(Reason.NOT_FOUND, detail="the device is not in the scope")
-        return taken.presence
+        return presence
 
     async def leave(self, caller: Caller, said: Said, places: Sequence[Place]) -> Sequence[ScopeId]:
         """Leave the places, or without any all that the device is in; return which these are."""
@@ -131,7 +133,7 @@ class Beats:
             return []
         results = await self._queue.submit([(scope, said.step(Verb.TOUCH, caller)) for scope in scopes])
         told = zip(scopes, results, strict=True)
-        return [scope for scope, (outcome, _) in told if outcome is not Outcome.ABSENT]
+        return [scope for scope, (outcome, *_) in told if outcome is not Outcome.ABSENT]
 
     async def _whereabouts(self, caller: Caller, device_id: str) -> list[ScopeId]:
         found = await self._index.places(caller.organization_id, caller.subject, device_id)

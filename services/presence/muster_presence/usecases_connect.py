@@ -3,8 +3,7 @@
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
@@ -14,29 +13,21 @@ from muster_kit.errors import MusterError
 from muster_kit.streams.background import Background
 
 from muster_presence.model import Outcome, ScopeId, Step, Verb
+from muster_presence.store import Device, PresenceIndex, Result, Spot
 from muster_presence.usecases_access import Doors, Place
 from muster_presence.usecases_beats import Said
-from muster_presence.usecases_steps import Result, StepQueue
+from muster_presence.usecases_steps import StepQueue
 
 _RENEW_SECONDS: Final = 5.0
 """A third of how long the index takes a process for living."""
 
-_DEVICES_A_CALL: Final = 500
+_DEVICES_A_CALL: Final = 1000
 """The index does nothing else while it takes a call."""
 
-_Device: TypeAlias = tuple[str, str, str]
+_OwnDevice: TypeAlias = tuple[str, str, str]
 """Organization, user and device."""
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """One device of one person in one scope."""
-
-    scope: ScopeId
-    user_id: str
-    device_id: str
 
 
 @dataclass(slots=True, eq=False)
@@ -49,8 +40,9 @@ class _Hold:
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """One open stream, the scopes it opened with, and what it holds by now."""
+    """One open stream and its device, the scopes it opened with, and what it holds by now."""
 
+    device: _OwnDevice
     scopes: Sequence[ScopeId]
     holds: dict[Spot, _Hold] = field(default_factory=dict)
 
@@ -64,54 +56,69 @@ class Connections:
     clients have the time to come back that they were told.
     """
 
-    def __init__(self, queue: StepQueue, doors: Doors, *, holder: str) -> None:
+    def __init__(self, queue: StepQueue, index: PresenceIndex, doors: Doors, *, holder: str) -> None:
         """`holder` names this process, and never another one."""
         self._queue = queue
+        self._index = index
         self._doors = doors
         self._holder = holder
         self._held: dict[Spot, _Hold] = {}
-        self._open: defaultdict[_Device, set[Connection]] = defaultdict(set)
+        # Of each device nearly always one: thousands of sets would be larger.
+        self._open: dict[_OwnDevice, tuple[Connection, ...]] = {}
         self._background = Background()
         self._is_draining = False
 
-    @asynccontextmanager
-    async def hold(self, caller: Caller, said: Said, places: Sequence[Place]) -> AsyncIterator[Connection]:
-        """Be in the places, or at home without any, until the context ends.
+    def hold(self, caller: Caller, said: Said, places: Sequence[Place]) -> "Stay":
+        """Be in the places, or at home without any, from entering the context until it ends.
 
-        Raises what `Doors.enter` raises, and what `StepQueue.submit` does.
+        Entering raises what `Doors.enter` raises, and what `StepQueue.submit` does.
         """
+        return Stay(self, caller, said, places)
+
+    async def begin(self, caller: Caller, said: Said, places: Sequence[Place]) -> Connection:
+        """Hold the devices' spots for a stream; they are to be let go with `end`."""
         entered = [await self._doors.enter(caller, place) for place in places or [self._doors.home(caller)]]
         steps = {
-            presence.scope: replace(said.step(Verb.HOLD, caller, presence), holder=self._holder)
+            presence.scope: said.step(Verb.HOLD, caller, presence, holder=self._holder)
             for presence in entered
         }
-        connection = Connection(list(steps))
         device = (caller.organization_id, caller.subject, said.device_id)
-        self._open[device].add(connection)
+        connection = Connection(device, tuple(steps))
+        self._open[device] = (*self._open.get(device, ()), connection)
         try:
             # Held before the index is asked: who is cancelled meanwhile lets go of what it was given.
             for scope, step in steps.items():
                 self._take(connection, scope, step)
             opened = list(connection.holds.items())
             results = await self._queue.submit(list(steps.items()))
-            for (spot, hold), result in zip(opened, results, strict=True):
-                self._learn(spot, hold, result)
-            yield connection
-        finally:
-            self._open[device].discard(connection)
-            if not self._open[device]:
-                del self._open[device]
-            self._let_go(connection)
+        except BaseException:
+            self.end(connection)
+            raise
+        for (spot, hold), result in zip(opened, results, strict=True):
+            self._learn(spot, hold, result)
+        return connection
+
+    def end(self, connection: Connection) -> None:
+        """Let go of what a stream has held."""
+        left = tuple(each for each in self._open[connection.device] if each is not connection)
+        if left:
+            self._open[connection.device] = left
+        else:
+            del self._open[connection.device]
+        self._let_go(connection)
 
     def adopt(self, scope: ScopeId, step: Step) -> Step:
         """Return the step to take for a beat: a device that has a stream here is held from then on."""
-        connections = self._open.get((scope.organization_id, step.user_id, step.device_id), set())
+        connections = self._open.get((scope.organization_id, step.user_id, step.device_id))
+        if not connections:
+            return step
         spot = Spot(scope, step.user_id, step.device_id)
+        step = replace(step, verb=Verb.HOLD, holder=self._holder)
         for connection in connections:
             hold = connection.holds.get(spot)
             if hold is None or self._held.get(spot) is not hold:
                 self._take(connection, scope, step)
-        return replace(step, verb=Verb.HOLD, holder=self._holder) if connections else step
+        return step
 
     def drain(self) -> None:
         """Leave the devices to their leases from now on."""
@@ -140,7 +147,8 @@ class Connections:
         hold = self._held.get(spot)
         if hold is None:
             hold = self._held[spot] = _Hold(step)
-        hold.step = replace(step, holder=self._holder, enter_ms=hold.step.enter_ms)
+        else:
+            hold.step = replace(step, enter_ms=hold.step.enter_ms)
         hold.streams += 1
         connection.holds[spot] = hold
 
@@ -170,19 +178,54 @@ class Connections:
             _log.info("devices_not_closed", detail=str(error))
 
     async def _renew(self) -> None:
-        held = list(self._held.items())
+        held = list(self._held)
         for start in range(0, len(held), _DEVICES_A_CALL):
-            batch = [
-                each for each in held[start : start + _DEVICES_A_CALL] if self._held.get(each[0]) is each[1]
-            ]
-            steps = [(spot.scope, replace(hold.step, verb=Verb.RENEW, sequence=0)) for spot, hold in batch]
-            for (spot, hold), result in zip(batch, await self._queue.submit(steps), strict=True):
-                self._learn(spot, hold, result)
+            by_scope: defaultdict[ScopeId, list[Device]] = defaultdict(list)
+            for spot in held[start : start + _DEVICES_A_CALL]:
+                if spot in self._held:
+                    by_scope[spot.scope].append((spot.user_id, spot.device_id))
+            if by_scope and (lost := await self._index.renew(self._holder, by_scope)):
+                await self._hold_anew(lost)
+
+    async def _hold_anew(self, lost: Sequence[Spot]) -> None:
+        """Tell an index that does not know of spots, unless they were let go since it was asked."""
+        still = [(spot, self._held[spot]) for spot in lost if spot in self._held]
+        steps = [(spot.scope, replace(hold.step, verb=Verb.RENEW, sequence=0)) for spot, hold in still]
+        for (spot, hold), result in zip(still, await self._queue.submit(steps), strict=True):
+            self._learn(spot, hold, result)
 
     def _learn(self, spot: Spot, hold: _Hold, result: Result) -> None:
-        outcome, enter_ms = result
+        outcome, enter_ms, _ = result
         if outcome is Outcome.TAKEN:
+            # The step is this hold's alone.
             hold.step = replace(hold.step, enter_ms=enter_ms)
         elif self._held.get(spot) is hold:
             # It said goodbye, perhaps elsewhere, while the stream is open, or before it was heard of.
             del self._held[spot]
+
+
+class Stay:
+    """A stream's being in its places, as an async context manager.
+
+    A class, since it lasts as long as the stream: a generator that makes one keeps a kilobyte more.
+    """
+
+    __slots__ = ("_asked", "_connection", "_connections")
+
+    def __init__(self, connections: Connections, caller: Caller, said: Said, places: Sequence[Place]) -> None:
+        self._connections = connections
+        self._asked = (caller, said, places)
+        self._connection: Connection | None = None
+
+    async def __aenter__(self) -> Connection:
+        """Come."""
+        asked = self._asked
+        # Nobody asks again, and it would be kept as long as the stream.
+        del self._asked
+        connection = self._connection = await self._connections.begin(*asked)
+        return connection
+
+    async def __aexit__(self, *_: object) -> None:
+        """Go."""
+        if self._connection is not None:
+            self._connections.end(self._connection)

@@ -1,10 +1,10 @@
--- ARGV after the head: 1 when the presence after the last step is wanted; then for each step: verb, user,
--- device, sequence (20 digits), away, role (0: as before), name, seat, activity ('=' as before, '-' none, '+'),
--- its message, its key, 1 when it is shared plus 2 when friends see it, holder, time of entering, cause.
--- Returns {next due, presence, facts, outcome and time of entering of each step}.
-local TAKEN, LATE, ABSENT = 0, 1, 2
+-- ARGV after the head, for each step: verb, user, device, sequence (20 digits), away, role (0: as before), name,
+-- seat, activity ('=' as before, '-' none, '+'), its message, its key, flags (1: it is shared, 2: friends see it,
+-- 4: the place is to be kept, 8: the presence is wanted), holder, time of entering, cause.
+-- Returns {next due, presences that were wanted, facts, outcome and time of entering of each step}.
+local TAKEN, LATE, ABSENT, TO_BE_KEPT = 0, 1, 2, 3
 local NONE = string.rep('0', 20)
-local STEP = 15
+local STEP, KEEP_PLACE_MS = 15, 60000
 
 local function make_room(person)
     local total, least, least_id = 0, nil, nil
@@ -58,11 +58,12 @@ local function be_here(person, step, is_new)
     local device = person.d[step.device_id]
     if is_new then device = add(person, step, {stale = 0, gone = 0, away = false, h = {}, said = 0}) end
     if step.sequence > device.q then device.q = step.sequence end
-    if step.role > 0 then
+    local is_said = is_new or step.verb ~= 'renew'
+    if is_said and step.role > 0 then
         local name = step.name ~= '' and step.name or person.who.n
         person.who = {n = name, r = step.role, s = step.seat}
     end
-    if is_new or step.verb ~= 'renew' then
+    if is_said then
         device.away = step.is_away
         if step.activity ~= '=' then speak(person, device, step) end
     end
@@ -76,7 +77,10 @@ local function be_here(person, step, is_new)
     end
     person.seen = now
     if step.verb ~= 'renew' and not step.is_away then person.act = now end
-    return TAKEN
+    -- Where the device is, is kept elsewhere, and need not be said again with every beat.
+    if not step.keeps_place or now < (device.kept or 0) + KEEP_PLACE_MS then return TAKEN end
+    device.kept = now
+    return TO_BE_KEPT
 end
 
 local function apply(person, step)
@@ -90,24 +94,26 @@ local function apply(person, step)
     return be_here(person, step, not is_here)
 end
 
-local reply, wanted = {}, ''
-for at = HEAD + 2, #ARGV, STEP do
-    local audience = tonumber(ARGV[at + 11])
+local reply, wanted = {}, {}
+for at = HEAD + 1, #ARGV, STEP do
+    local flags = tonumber(ARGV[at + 11])
     local step = {
         verb = ARGV[at], user_id = ARGV[at + 1], device_id = ARGV[at + 2], sequence = ARGV[at + 3],
         is_away = ARGV[at + 4] == '1', role = tonumber(ARGV[at + 5]), name = ARGV[at + 6], seat = ARGV[at + 7],
-        activity = ARGV[at + 8], packed = ARGV[at + 9], key = ARGV[at + 10],
-        is_shared = audience % 2 == 1, is_friendly = audience >= 2, holder = ARGV[at + 12],
+        activity = ARGV[at + 8], packed = ARGV[at + 9], key = ARGV[at + 10], is_shared = flags % 2 == 1,
+        is_friendly = flags % 4 >= 2, keeps_place = flags % 8 >= 4, holder = ARGV[at + 12],
     }
     local person = load_person(step.user_id)
     local outcome = apply(person, step)
-    if outcome == TAKEN then
+    local is_taken = outcome == TAKEN or outcome == TO_BE_KEPT
+    if is_taken then
         local cause = step.verb == 'leave' and tonumber(ARGV[at + 14]) or VANISHED
         settle(step.user_id, person, cause, tonumber(ARGV[at + 13]))
-        if ARGV[HEAD + 1] == '1' and person.shown ~= '' then
-            local device = speaker(person)
-            wanted = presence(step.user_id, person, device and activity_of(device) or '')
-        end
+    end
+    if flags >= 8 then
+        local device = speaker(person)
+        local is_seen = is_taken and person.shown ~= ''
+        table.insert(wanted, is_seen and presence(step.user_id, person, device and activity_of(device) or '') or '')
     end
     table.insert(reply, outcome)
     table.insert(reply, person.came)

@@ -13,7 +13,8 @@
 -- they are here no (their number), shown (what others see of them) and tally (what they count as).
 -- What friends alone see is friendly, absent for nothing: they are called when it changes.
 -- A device has q (sequence), away, stale, gone, h (times by holder), a (activity), k (its key), b (since
--- when), pub (whether it is shared), fr (whether friends see it wherever it is), said and left.
+-- when), pub (whether it is shared), fr (whether friends see it wherever it is), said, left and kept (when it
+-- was last said that its place is to be kept).
 --
 -- ARGV begins with: now, scope (the contract's message), epoch for a new life, channel, channel of staff,
 -- stale after, grace, stream lease, memory, events to keep, milliseconds to keep the scope, channel of
@@ -199,11 +200,8 @@ local function tell(user_id, person, cause, enter)
     person.shown, person.hid = shown, for_staff
 end
 
--- Let go of what has run out, tell what others see of it, and keep the rest.
-local function settle(user_id, person, cause, enter)
-    forget_past(person)
-    person.state = person_state(person)
-    tell(user_id, person, cause, enter)
+-- Keep a person until the last of their devices is forgotten.
+local function save(user_id, person)
     local next_due
     for _, device in pairs(person.d) do
         local at = device.stale > now and device.stale or device.gone
@@ -216,6 +214,14 @@ local function settle(user_id, person, cause, enter)
         redis.call('HDEL', people, user_id)
         redis.call('ZREM', due, user_id)
     end
+end
+
+-- Let go of what has run out, tell what others see of it, and keep the rest.
+local function settle(user_id, person, cause, enter)
+    forget_past(person)
+    person.state = person_state(person)
+    tell(user_id, person, cause, enter)
+    save(user_id, person)
 end
 
 local function packed_run(run_epoch, run)

@@ -1,0 +1,112 @@
+"""Steps as the script takes them, what it says of each, and where the devices of people may be."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from muster_kit.redis_scripts import Argument, answer
+from redis.asyncio import Redis
+
+from muster_presence.model import Outcome, ScopeId, Step, Verb
+from muster_presence.scope_keys import KEEP_MS, places_key
+from muster_presence.store import Result
+
+_MOST_PLACES: Final = 64
+
+# What the script answers a step: that its place is to be kept is said of those that are taken.
+_TO_BE_KEPT: Final = 3
+_OUTCOMES: Final = (Outcome.TAKEN, Outcome.LATE, Outcome.ABSENT, Outcome.TAKEN)
+TAKEN_CODES: Final = frozenset({Outcome.TAKEN.value, _TO_BE_KEPT})
+"""The codes of steps that were taken."""
+
+_GOES: Final = frozenset(
+    {
+        (Verb.LEAVE, Outcome.TAKEN.value),
+        (Verb.LEAVE, Outcome.ABSENT.value),
+        (Verb.TOUCH, Outcome.ABSENT.value),
+    }
+)
+"""After these a device is not there any more."""
+
+_COMES: Final = frozenset({Verb.BEAT, Verb.HOLD, Verb.TOUCH})
+# Flags of a step, beside those of its activity.
+_KEEPS: Final = 4
+_WANTS: Final = 8
+
+
+def arguments_of(steps: Iterable[Step]) -> list[Argument]:
+    """Return the arguments of the script for steps of one scope."""
+    flat: list[Argument] = []
+    for step in steps:
+        profile, activity = step.profile, step.activity
+        sign, packed, key, flags = "-", b"", "", 0
+        if step.keeps_activity:
+            sign = "="
+        elif activity is not None:
+            sign, packed, key = "+", activity.packed, activity.key
+            flags = activity.is_shared + 2 * activity.for_friends
+        # A service's device is asked for by nobody, but where friends see what it does, they look.
+        if step.verb in _COMES and (not step.of_service or flags >= 2):
+            flags += _KEEPS
+        if step.wants_presence:
+            flags += _WANTS
+        flat += (
+            *(step.verb.value, step.user_id, step.device_id, f"{step.sequence:020}", int(step.is_away)),
+            *(
+                (profile.role.value, profile.display_name, profile.participant_id)
+                if profile is not None
+                else (0, "", "")
+            ),
+            *(sign, packed, key, flags, step.holder, step.enter_ms, step.cause.value),
+        )
+    return flat
+
+
+def results_of(steps: Sequence[Step], codes: Sequence[int], wanted: Sequence[bytes]) -> list[Result]:
+    """Return what became of steps, of the script's codes and times and the presences that were wanted."""
+    told = zip(steps, codes[::2], codes[1::2], strict=True)
+    if not wanted:
+        return [(_OUTCOMES[code], enter_ms, b"") for _, code, enter_ms in told]
+    presences = iter(wanted)
+    return [
+        (_OUTCOMES[code], enter_ms, next(presences) if step.wants_presence else b"")
+        for step, code, enter_ms in told
+    ]
+
+
+class Places:
+    """Where devices are from now on, and where they are not any more, for who does not say where."""
+
+    def __init__(self) -> None:
+        self._come: defaultdict[str, list[str]] = defaultdict(list)
+        self._gone: defaultdict[str, list[str]] = defaultdict(list)
+
+    def note(self, scope: ScopeId, steps: Sequence[Step], codes: Sequence[int]) -> None:
+        """Note what became of steps in a scope; of several of one device the last counts."""
+        for step, code in zip(steps, codes[::2], strict=True):
+            if code == _TO_BE_KEPT:
+                noted, other = self._come, self._gone
+            elif (step.verb, code) in _GOES and not step.of_service:
+                noted, other = self._gone, self._come
+            else:
+                continue
+            key = places_key(scope.organization_id, step.user_id)
+            place = f"{'' if step.of_service else step.device_id}\0{scope.key}"
+            noted[key].append(place)
+            if place in other.get(key, ()):
+                other[key].remove(place)
+
+    async def keep(self, redis: Redis, now_ms: int) -> None:
+        """Write it down; MusterError UNAVAILABLE."""
+        if not self._come and not self._gone:
+            return
+        pipeline = redis.pipeline(transaction=False)
+        for key, places in self._come.items():
+            if places:
+                pipeline.zadd(key, dict.fromkeys(places, now_ms))
+                pipeline.zremrangebyrank(key, 0, -1 - _MOST_PLACES)
+                pipeline.pexpire(key, KEEP_MS)
+        for key, places in self._gone.items():
+            if places:
+                pipeline.zrem(key, *places)
+        await answer(pipeline.execute())
