@@ -102,6 +102,12 @@ async def test_a_channel_is_configured_once_for_a_request_id(register: Register)
             },
             "configuration.stale_after",
         ),
+        # What is absent is the deployment's: an interval of 15 s, stale after 30 s.
+        (
+            {"configuration": Configuration(heartbeat_interval=Duration(seconds=16))},
+            "configuration.heartbeat_interval",
+        ),
+        ({"configuration": Configuration(stale_after=Duration(seconds=29))}, "configuration.stale_after"),
         (
             {"configuration": Configuration(return_grace=Duration(seconds=61))},
             "configuration.return_grace",

@@ -13,6 +13,7 @@ from muster_presence.attendance_rooms import room_of
 from muster_presence.convert_attendance import encode_event
 from muster_presence.model import Role, ScopeId, ScopeKind
 from muster_presence.model_attendance import AttendanceRule
+from muster_presence.model_channels import Times
 from muster_presence.model_sheet import Stay
 from muster_presence.model_spans import Span
 from muster_presence.store_attendance import AttendanceRoom
@@ -26,6 +27,7 @@ from tests.rpc.registers import ENDED, EXCUSED, LATE, Register, minute, new_regi
 
 CUSTOM = Custom(
     rule=AttendanceRule(),
+    times=Times(timedelta(seconds=15), timedelta(seconds=30), timedelta(seconds=5)),
     look_every=timedelta(seconds=5),
     ask_every=timedelta(seconds=30),
     settle_after=timedelta(seconds=15),

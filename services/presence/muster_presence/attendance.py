@@ -56,6 +56,7 @@ class Attendance:
         self._session = open_channel(settings.session_address, tokens=tokens, ca_file=settings.tls_ca_file)
         custom = Custom(
             rule=AttendanceRule(),
+            times=service_settings.times,
             look_every=service_settings.attendance_interval,
             ask_every=service_settings.attendance_roster_interval,
             settle_after=service_settings.attendance_settling,

@@ -13,6 +13,41 @@ MOST_CHANNELS: Final = 100
 """So many channels one session may have."""
 
 
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How often a device beats, after how long it is stale, and how long it may take to return."""
+
+    beat_interval: timedelta
+    stale_after: timedelta
+    return_grace: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How a device is kept track of on a channel; what is None is as the deployment has it."""
+
+    channel: str = MAIN
+    beat_interval: timedelta | None = None
+    stale_after: timedelta | None = None
+    return_grace: timedelta | None = None
+
+    def times(self, usual: Times) -> Times:
+        """Return its times, where it says nothing those of the deployment."""
+        return Times(
+            usual.beat_interval if self.beat_interval is None else self.beat_interval,
+            usual.stale_after if self.stale_after is None else self.stale_after,
+            usual.return_grace if self.return_grace is None else self.return_grace,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OnChannel:
+    """How many devices are on a channel, None while nobody knows; and when one last did something."""
+
+    devices: int | None = 0
+    last_activity: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
     """A channel; `packed` is its configuration in the contract's bytes, `revision` 0 without one.
@@ -29,8 +64,20 @@ class Channel:
     last_activity: datetime | None = None
 
 
-def require_beats_in_time(heartbeat_interval: timedelta | None, stale_after: timedelta | None) -> None:
-    """Raise MusterError(INVALID_FIELD) when a device would be stale before it could have missed a beat."""
-    if heartbeat_interval and stale_after and stale_after < 2 * heartbeat_interval:
-        violation = Violation("configuration.stale_after", "must be at least twice the heartbeat_interval")
-        raise MusterError(Reason.INVALID_FIELD, violations=[violation])
+def require_beats_in_time(line: Line, usual: Times) -> None:
+    """Raise MusterError(INVALID_FIELD) when a device would be stale before it could have missed a beat.
+
+    For a line that says nothing of it the deployment answers.
+    """
+    times = line.times(usual)
+    if times.stale_after >= 2 * times.beat_interval:
+        return
+    if line.stale_after is not None:
+        rule = f"must be at least twice the heartbeat_interval, {times.beat_interval}"
+        violation = Violation("configuration.stale_after", rule)
+    elif line.beat_interval is not None:
+        rule = f"must be at most half of stale_after, {times.stale_after}"
+        violation = Violation("configuration.heartbeat_interval", rule)
+    else:
+        return
+    raise MusterError(Reason.INVALID_FIELD, violations=[violation])

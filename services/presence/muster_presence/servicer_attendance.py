@@ -199,7 +199,7 @@ class AttendanceServicer:
 
     async def ConfigureChannel(self, request: pb.ConfigureChannelRequest, call: Call) -> bytes:
         """Make a channel, or change how it is kept track of."""
-        wanted = channel_of(request)
+        wanted = channel_of(request, self._parts.custom.times)
         attended = await taught_session(self._directory, call.caller, request.session_id)
         live = await self._parts.devices.connections(attended.scope)
         connections, last_activity = live.get(wanted.name, (0, None))

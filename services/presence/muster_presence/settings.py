@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from muster_presence.model import Timing
+from muster_presence.model_channels import Times
 from muster_presence.model_friends import FriendLimits, Rate
 from muster_presence.usecases_reactions import ReactionRules
 
@@ -120,6 +121,11 @@ class PresenceServiceSettings(BaseSettings):
         return Timing(
             stale_after_ms=self.stale_after // _MILLISECOND, return_grace_ms=self.return_grace // _MILLISECOND
         )
+
+    @property
+    def times(self) -> Times:
+        """Return the same as times, with how often devices beat."""
+        return Times(self.beat_interval, self.stale_after, self.return_grace)
 
     @model_validator(mode="after")
     def _beats_in_time(self) -> Self:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from muster_presence.model_attendance import AttendanceRule, Status
+from muster_presence.model_channels import Times
 from muster_presence.model_sheet import (
     NOTHING_KNOWN,
     Book,
@@ -39,10 +40,11 @@ class Observed:
 class Custom:
     """How the deployment has it: the usual rule, how often running sessions are looked at, when settled.
 
-    `ask_every` is how often it is asked who is expected in them.
+    `ask_every` is how often it is asked who is expected in them, `times` how devices are kept track of.
     """
 
     rule: AttendanceRule
+    times: Times
     look_every: timedelta
     ask_every: timedelta
     settle_after: timedelta
