@@ -1,14 +1,12 @@
 """RoundService: rounds run by services, answers of participants, and what became of them."""
 
-import time
 from collections.abc import Sequence
-from datetime import timedelta
 
 from muster.scoring.v1 import round_service_pb2 as pb
-from muster.stream.v1.probe_pb2 import ProbeTimes
 from muster_kit.clock import Clock
 from muster_kit.paging import LARGEST_BIGINT, Pages
 from muster_kit.rpc.call import Call
+from muster_kit.rpc.probe import echo
 from muster_kit.timestamps import time_of
 
 from muster_scoring import convert, convert_streams
@@ -204,12 +202,7 @@ class RoundServicer:
 
     async def Probe(self, request: pb.ProbeRequest, call: Call) -> pb.ProbeResponse:
         """Echo the client's clock and payload beside our own clock."""
-        taken = timedelta(seconds=time.monotonic() - call.start_time)
-        now = self._clock.now()
-        times = ProbeTimes(receive_time=now - taken, transmit_time=now)
-        if request.HasField("origin_time"):
-            times.origin_time.CopyFrom(request.origin_time)
-        return pb.ProbeResponse(times=times, payload=request.payload, server_duration=taken)
+        return echo(request, pb.ProbeResponse, call, self._clock)
 
 
 def _order(request: _ServiceRequest, call: Call) -> Order:

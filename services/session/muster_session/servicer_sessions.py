@@ -1,16 +1,14 @@
 """Sessions over gRPC: make, read, list, change, remove, and move their status."""
 
-import time
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 
 from muster.session.v1 import session_pb2
 from muster.session.v1 import session_service_pb2 as pb
-from muster.stream.v1.probe_pb2 import ProbeTimes
 from muster_kit.ids import new_id
 from muster_kit.paging import Pages
 from muster_kit.rpc.call import Call
+from muster_kit.rpc.probe import echo
 from muster_kit.timestamps import time_of
 
 from muster_session.access import is_inside, require_staff, sees_all
@@ -229,12 +227,7 @@ class SessionCalls:
 
     async def Probe(self, request: pb.ProbeRequest, call: Call) -> pb.ProbeResponse:
         """Echo the client's clock and payload beside our own clock."""
-        taken = timedelta(seconds=time.monotonic() - call.start_time)
-        now = self._parts.clock.now()
-        times = ProbeTimes(receive_time=now - taken, transmit_time=now)
-        if request.HasField("origin_time"):
-            times.origin_time.CopyFrom(request.origin_time)
-        return pb.ProbeResponse(times=times, payload=request.payload, server_duration=taken)
+        return echo(request, pb.ProbeResponse, call, self._parts.clock)
 
     async def _move(self, kind: TransitionKind, request: _Move, call: Call) -> session_pb2.Session:
         outcome = await self._parts.transitions.run(

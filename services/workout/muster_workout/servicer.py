@@ -1,12 +1,9 @@
 """The workout contract as served today: Probe; every other method answers UNIMPLEMENTED."""
 
-import time
-from datetime import timedelta
-
-from muster.stream.v1.probe_pb2 import ProbeTimes
 from muster.workout.v1 import workout_service_pb2 as contract
 from muster_kit.clock import Clock
 from muster_kit.rpc.call import Call
+from muster_kit.rpc.probe import echo
 
 
 class WorkoutServicer:
@@ -17,12 +14,7 @@ class WorkoutServicer:
 
     async def Probe(self, request: contract.ProbeRequest, call: Call) -> contract.ProbeResponse:
         """Echo the client's clock and payload beside our own clock."""
-        taken = timedelta(seconds=time.monotonic() - call.start_time)
-        now = self._clock.now()
-        times = ProbeTimes(receive_time=now - taken, transmit_time=now)
-        if request.HasField("origin_time"):
-            times.origin_time.CopyFrom(request.origin_time)
-        return contract.ProbeResponse(times=times, payload=request.payload, server_duration=taken)
+        return echo(request, contract.ProbeResponse, call, self._clock)
 
 
 class ChatServicer:
