@@ -29,11 +29,16 @@ WHERE kept.organization_id = :organization_id
 """
 
 _OF_SCOPE: Final = " AND kept.scope_kind = :scope_kind AND kept.scope_id = :scope_id"
-_OVERLAPS: Final = """
-  AND (CAST(:end_time AS timestamptz) IS NULL OR kept.enter_time < :end_time)
-  AND (CAST(:start_time AS timestamptz) IS NULL OR coalesce(kept.leave_time, again.enter_time) IS NULL
+_BEFORE: Final = " AND kept.enter_time < :end_time"
+# The second part goes by an index, the first is exact.
+_SINCE: Final = """
+  AND (coalesce(kept.leave_time, again.enter_time) IS NULL
        OR coalesce(kept.leave_time, again.enter_time) > :start_time)
+  AND (kept.leave_time IS NULL OR kept.leave_time > :start_time)
 """
+_OWN: Final = " AND kept.user_id = :visible_to"
+_AT_HOME: Final = " AND kept.scope_kind = :home AND kept.scope_id = ''"
+_PAGE: Final = " ORDER BY enter_time DESC, interval_id DESC LIMIT :limit"
 
 _LAST: Final = text("""
 SELECT scope_kind, scope_id, max(last_activity_time) AS last_activity_time
@@ -62,7 +67,7 @@ class PostgresIntervals:
         as_of: datetime | None = None,
     ) -> Sequence[Stay]:
         """Return the stays that have a part in [start, end), by person and in order of coming."""
-        query = _STAY + _OF_SCOPE + _OVERLAPS
+        query = _STAY + _OF_SCOPE + _overlaps(start, end)
         if user_ids is not None:
             query += " AND kept.user_id = ANY (CAST(:user_ids AS text[]))"
         if as_of is not None:
@@ -70,8 +75,7 @@ class PostgresIntervals:
         parameters = {
             "scope_kind": scope.kind.value,
             "scope_id": scope.scope_id,
-            "start_time": start,
-            "end_time": end,
+            **_bounds(start, end),
             **({} if user_ids is None else {"user_ids": list(user_ids)}),
             **({} if as_of is None else {"as_of": as_of}),
         }
@@ -100,21 +104,23 @@ class PostgresIntervals:
         self, organization_id: str, wanted: HistoryFilter, *, after: HistoryPlace | None, limit: int
     ) -> Sequence[tuple[HistoryPlace, Stay]]:
         """Return stays behind a place, last come first."""
-        query = _STAY + _OVERLAPS
-        parameters: dict[str, object] = {"start_time": wanted.start, "end_time": wanted.end, "limit": limit}
+        query = _STAY + _overlaps(wanted.start, wanted.end)
+        parameters: dict[str, object] = {**_bounds(wanted.start, wanted.end), "limit": limit}
         if wanted.scope is not None:
             query += _OF_SCOPE
             parameters |= {"scope_kind": wanted.scope.kind.value, "scope_id": wanted.scope.scope_id}
         if wanted.user_id:
             query += " AND kept.user_id = :user_id"
             parameters["user_id"] = wanted.user_id
-        if wanted.visible_to:
-            query += " AND (kept.user_id = :visible_to OR kept.scope_kind = :home)"
-            parameters |= {"visible_to": wanted.visible_to, "home": ScopeKind.ORGANIZATION.value}
         if after is not None:
             query += " AND (kept.enter_time, kept.interval_id) < (:after_time, :after_id)"
             parameters |= {"after_time": after.enter_time, "after_id": after.interval_id}
-        query += " ORDER BY kept.enter_time DESC, kept.interval_id DESC LIMIT :limit"
+        if not wanted.visible_to:
+            query += _PAGE
+        else:
+            # Each goes over an index of its own, however little of a long history there is of it.
+            query = f"({query}{_OWN}{_PAGE}) UNION ({query}{_AT_HOME}{_PAGE}){_PAGE}"
+            parameters |= {"visible_to": wanted.visible_to, "home": ScopeKind.ORGANIZATION.value}
         rows = await self._rows(organization_id, query, parameters)
         return [(HistoryPlace(row.enter_time, row.interval_id), _stay(row)) for row in rows]
 
@@ -124,6 +130,16 @@ class PostgresIntervals:
         names = {"organization_id": organization_id, "vanished": Cause.VANISHED.value, **parameters}
         async with self._database.transaction(organization_id) as transaction:
             return (await transaction.connection.execute(text(query), names)).all()
+
+
+def _overlaps(start: datetime | None, end: datetime | None) -> str:
+    """Return the conditions of a part in [start, end); they are spelled out, so that a plan goes by them."""
+    return (_BEFORE if end is not None else "") + (_SINCE if start is not None else "")
+
+
+def _bounds(start: datetime | None, end: datetime | None) -> dict[str, object]:
+    bounds = {"start_time": start, "end_time": end}
+    return {name: time for name, time in bounds.items() if time is not None}
 
 
 def _stay(row: Row[Any], as_of: datetime | None = None) -> Stay:
