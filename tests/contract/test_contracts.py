@@ -24,6 +24,7 @@ WITHOUT_REQUEST_ID = {
     f"{_PRESENCE}/Connect": LAST_ONE_COUNTS,
     f"{_PRESENCE}/Heartbeat": LAST_ONE_COUNTS,
     f"{_PRESENCE}/HeartbeatBatch": LAST_ONE_COUNTS,
+    f"{_PRESENCE}/ReportActivity": "sets the same state again",
     f"{_PRESENCE}/SetActivity": LAST_ONE_COUNTS,
     f"{_PRESENCE}/Leave": LAST_ONE_COUNTS,
     "muster.scoring.v1.RoundService/AcknowledgeDelivery": "a measurement; the least one counts",

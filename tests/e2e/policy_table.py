@@ -83,7 +83,7 @@ _TABLE: Final[Mapping[str, Mapping[str, str]]] = {
     "presence.v1.PresenceService": {
         "oaem HCPS": "Connect Heartbeat SetActivity Leave",
         "oaem HCPS V": "GetPresence ListActive CountActive WatchScope Probe",
-        "V": "HeartbeatBatch Notify ReportScope",
+        "V": "HeartbeatBatch Notify ReportScope ReportActivity",
         "oaem HC": "ListHistory",
         "oa": "EraseUser",
     },

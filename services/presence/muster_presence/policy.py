@@ -14,6 +14,8 @@ _HOSTS: Final = frozenset({RoomRole.HOST, RoomRole.COHOST})
 _SERVICES: Final = Rule(services=True)
 # A ticket names its holder's room; to be present elsewhere as well takes the user's own token.
 _PEOPLE: Final = Rule(users=_USERS, tickets=_TICKETS)
+# They say themselves who is here.
+_TELLERS: Final = Rule(users=_USERS, tickets=_TICKETS, tells_presence=True)
 _READERS: Final = Rule(users=_USERS, tickets=_TICKETS, services=True)
 # What belongs to a person and to no room takes the user's own token.
 _PERSONS: Final = Rule(users=_USERS)
@@ -22,11 +24,11 @@ _TEACHERS: Final = Rule(users=_STAFF, tickets=_HOSTS)
 
 _RULES: Final = {
     "PresenceService": {
-        "Connect": _PEOPLE,
-        "Heartbeat": _PEOPLE,
+        "Connect": _TELLERS,
+        "Heartbeat": _TELLERS,
         "HeartbeatBatch": _SERVICES,
-        "SetActivity": _PEOPLE,
-        "Leave": _PEOPLE,
+        "SetActivity": _TELLERS,
+        "Leave": _TELLERS,
         "GetPresence": _READERS,
         "ListActive": _READERS,
         "CountActive": _READERS,
@@ -35,6 +37,7 @@ _RULES: Final = {
         "ListHistory": _PERSONS_AND_HOSTS,
         "Notify": _SERVICES,
         "ReportScope": _SERVICES,
+        "ReportActivity": _SERVICES,
         "EraseUser": Rule(users=_ADMINS),
         "Probe": _READERS,
     },

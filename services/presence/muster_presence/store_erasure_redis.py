@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from muster_presence.model import ScopeId, Timing
 from muster_presence.scope_keys import ScopeCommands, places_key, scope_script
+from muster_presence.store_redis_places import read_places
 
 
 class RedisForgetting:
@@ -20,8 +21,8 @@ class RedisForgetting:
 
     async def places(self, organization_id: str, user_id: str) -> Collection[ScopeId]:
         """Return where any device of someone may be."""
-        found: list[bytes] = await answer(self._redis.zrange(places_key(organization_id, user_id), 0, -1))
-        return {ScopeId.of_key(place.decode().partition("\0")[2]) for place in found}
+        found = await read_places(self._redis, organization_id, [user_id])
+        return {scope for _, scope in found[user_id]}
 
     async def forget(self, organization_id: str, user_id: str, scopes: Collection[ScopeId]) -> None:
         """Let someone go from scopes, and forget who and where they were."""

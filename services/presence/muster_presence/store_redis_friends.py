@@ -7,11 +7,12 @@ from typing import Final, NamedTuple
 from muster.presence.v1.presence_pb2 import Presence
 from muster.presence.v1.scope_pb2 import SCOPE_KIND_ORGANIZATION, Scope
 from muster_kit.clock import Clock
-from muster_kit.redis_scripts import answer, require, run_all
+from muster_kit.redis_scripts import require, run_all
 from redis.asyncio import Redis
 
 from muster_presence.model import ScopeId, ScopeKind, Timing
-from muster_presence.scope_keys import ScopeCommands, places_key, scope_script
+from muster_presence.scope_keys import ScopeCommands, scope_script
+from muster_presence.store_redis_places import read_places
 from muster_presence.usecases_friend_sight import Look
 
 _HOME: Final = Scope(kind=SCOPE_KIND_ORGANIZATION)
@@ -55,14 +56,11 @@ class RedisFriendPresence:
         return {user_id: _together(each) for user_id, each in sights.items()}
 
     async def _places(self, organization_id: str, user_ids: Sequence[str]) -> dict[ScopeId, list[str]]:
-        pipeline = self._redis.pipeline(transaction=False)
-        for user_id in user_ids:
-            pipeline.zrange(places_key(organization_id, user_id), 0, -1)
         # Services put people into the organization without anybody keeping where.
         by_scope = {ScopeId(organization_id, ScopeKind.ORGANIZATION): list(user_ids)}
-        for user_id, members in zip(user_ids, await answer(pipeline.execute()), strict=True):
-            for key in {member.decode().partition("\0")[2] for member in members}:
-                scope = ScopeId.of_key(key)
+        found = await read_places(self._redis, organization_id, user_ids)
+        for user_id, places in found.items():
+            for scope in {scope for _, scope in places}:
                 if scope.kind is not ScopeKind.ORGANIZATION:
                     by_scope.setdefault(scope, []).append(user_id)
         return by_scope

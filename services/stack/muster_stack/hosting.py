@@ -10,11 +10,14 @@ from muster_kit.app import ServiceApp
 from muster_kit.db.engine import Database
 from muster_kit.redis_client import open_redis
 from muster_kit.rpc.auth import Authenticator
+from muster_kit.rpc.channel import open_channel
 from muster_kit.rpc.health import Probe
 from muster_kit.rpc.options import server_credentials
 from muster_kit.rpc.policy import Rule
 from muster_kit.rpc.revocations import Revocations
 from muster_kit.rpc.server import AddressError, Server
+from muster_kit.rpc.sightings import Sightings
+from muster_kit.rpc.tokens import ServiceTokens
 from muster_kit.settings import Settings
 from muster_kit.streams.background import Background
 from muster_kit.telemetry import metrics_server, new_registry
@@ -82,7 +85,7 @@ class Host:
             await app.start()
         if self._settings.metrics_listen:
             self._exits.enter_context(metrics_server(self._settings.metrics_listen, registry))
-        self._server = self._make_server(authenticator, revocations, registry)
+        self._server = self._make_server(authenticator, revocations, registry, self._sightings())
         probes: dict[str, Probe] = {"postgresql": database.now, "redis": redis.ping}
         probes |= {f"app {number}": _readiness(app) for number, app in enumerate(self._apps, 1)}
         self._in_background(self._server.health.watch(probes), "watch-health")
@@ -94,8 +97,24 @@ class Host:
             ) from None
         self._exits.push_async_callback(self._server.drain, 0.0)
 
+    def _sightings(self) -> Sightings | None:
+        """Return what tells presence who called; nothing where services show each other no tokens."""
+        settings = self._settings
+        if settings.service_token_secret is None:
+            return None
+        channel = open_channel(settings.presence_address, ca_file=settings.tls_ca_file)
+        self._exits.push_async_callback(channel.close, None)
+        tokens = ServiceTokens(settings.service_token_secret.get_secret_value(), service="muster")
+        sightings = Sightings(channel, tokens)
+        self._in_background(sightings.keep_telling(), "tell-activity")
+        return sightings
+
     def _make_server(
-        self, authenticator: Authenticator, revocations: Revocations, registry: CollectorRegistry
+        self,
+        authenticator: Authenticator,
+        revocations: Revocations,
+        registry: CollectorRegistry,
+        sightings: Sightings | None,
     ) -> Server:
         policy: dict[str, Rule] = {}
         for app in self._apps:
@@ -106,6 +125,7 @@ class Host:
             policy=policy,
             listen=self._settings.listen,
             revocations=revocations,
+            sightings=sightings,
             registry=registry,
             credentials=server_credentials(self._settings),
             reuse_port=self._reuse_port,

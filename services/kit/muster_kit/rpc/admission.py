@@ -11,6 +11,7 @@ from muster_kit.rpc.call import Context
 from muster_kit.rpc.open_calls import OpenCalls
 from muster_kit.rpc.policy import Rule
 from muster_kit.rpc.revocations import Revocations
+from muster_kit.rpc.sightings import Sightings
 
 _DRAINING_RETRY: Final = timedelta(milliseconds=100)
 
@@ -19,11 +20,16 @@ class Admission:
     """The door every call passes, before its request is even parsed."""
 
     def __init__(
-        self, authenticator: Authenticator, revocations: Revocations | None, open_calls: OpenCalls
+        self,
+        authenticator: Authenticator,
+        revocations: Revocations | None,
+        open_calls: OpenCalls,
+        sightings: Sightings | None = None,
     ) -> None:
         self._authenticator = authenticator
         self._revocations = revocations
         self._open_calls = open_calls
+        self._sightings = sightings
 
     async def admit(self, rule: Rule, context: Context) -> Caller:
         """Return the caller; raises MusterError when the call is not let in."""
@@ -40,6 +46,8 @@ class Admission:
                 self._revocations.check(caller)
         if not rule.allows(caller):
             raise MusterError(Reason.PERMISSION_DENIED if token else Reason.TOKEN_INVALID)
+        if self._sightings is not None and not rule.tells_presence:
+            self._sightings.note(caller)
         return caller
 
 

@@ -14,13 +14,15 @@ class Rule:
 
     `users` are allowed by their role in their organization, `tickets` by their role in the room,
     `services` by any service token. `public` lets calls without a token in; a rule that is nothing
-    but public does not look at tokens at all.
+    but public does not look at tokens at all. A method that `tells_presence` itself who is here, or who
+    leaves, does not count as activity beside that.
     """
 
     users: frozenset[OrganizationRole] = frozenset()
     tickets: frozenset[RoomRole] = frozenset()
     services: bool = False
     public: bool = False
+    tells_presence: bool = False
 
     @property
     def ignores_tokens(self) -> bool:

@@ -24,6 +24,7 @@ from muster_kit.rpc.policy import Policy, check_total
 from muster_kit.rpc.reflection import reflection_services
 from muster_kit.rpc.revocations import Revocations
 from muster_kit.rpc.service import Handler, Service, method_handlers
+from muster_kit.rpc.sightings import Sightings
 from muster_kit.rpc.validation import Validation
 
 # No service imports these, but tools need them to show why a call failed.
@@ -57,6 +58,7 @@ class Server:
         policy: Policy,
         listen: str,
         revocations: Revocations | None = None,
+        sightings: Sightings | None = None,
         health: Health | None = None,
         registry: CollectorRegistry | None = None,
         credentials: grpc.ServerCredentials | None = None,
@@ -78,7 +80,7 @@ class Server:
         if revocations is not None:
             revocations.subscribe(self._open_calls.end_seat)
         surroundings = Surroundings(
-            admission=Admission(authenticator, revocations, self._open_calls),
+            admission=Admission(authenticator, revocations, self._open_calls, sightings),
             validation=Validation(),
             open_calls=self._open_calls,
             metrics=CallMetrics(registry or CollectorRegistry()),
