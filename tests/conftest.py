@@ -3,7 +3,6 @@
 import copy
 import itertools
 import os
-import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -141,7 +140,6 @@ async def cluster(state_directory: State) -> AsyncIterator[ValkeyCluster]:
     cluster = ValkeyCluster(
         home=state_directory.root,
         log=state_directory.logs / "cluster.log",
-        password=secrets.token_hex(),
         site=await choose_site(state_directory),
     )
     try:

@@ -61,6 +61,8 @@ def test_nothing_secret_is_printed() -> None:
         {"user_token_secret": "hunter2"},
         {"service_token_secret": "hunter2"},
         {"user_jwks": "http://hunter2.example/jwks"},
+        {"redis_url": "http://:hunter2@redis"},
+        {"redis_url": "redis+cluster://:hunter2@node:7000,node:7001/2"},
         {"heartbeat_seconds": (2, 1)},
         {"heartbeat_seconds": (0, 1)},
         {"ticket_lifetime": "PT0S"},
@@ -74,6 +76,11 @@ def test_what_cannot_be_right_is_refused_without_printing_it(faulty: dict[str, o
     with pytest.raises(ValidationError) as caught:
         Settings(**faulty)
     assert "hunter2" not in str(caught.value)
+
+
+def test_redis_may_be_a_server_or_some_nodes_of_a_cluster() -> None:
+    for address in ("unix:///run/redis.sock", "rediss://redis:6380/1", "redis+cluster://a:7000,b:7000/0"):
+        assert Settings(redis_url=address).redis_url == address
 
 
 def test_keys_may_come_from_loopback_in_plain_text() -> None:

@@ -30,7 +30,6 @@ class ClusterClient(RedisCluster):
 
         With `socket_timeout` no call takes longer than that, looking for nodes included.
         """
-        self._addresses = list(addresses)
         self.most_seconds: float | None = options.get("socket_timeout")
         super().__init__(
             startup_nodes=[ClusterNode(host, port) for host, port in addresses],
@@ -42,10 +41,11 @@ class ClusterClient(RedisCluster):
     async def initialize(self, *_: Any, **options: Any) -> "ClusterClient":
         """Learn who has what, unless that is known; RedisError when no node tells.
 
-        Nodes may all have got new addresses: those that were given are asked too.
+        Those that were given are asked too: all that were learnt from them may be gone.
         """
         if self._initialize:
-            options["additional_startup_nodes_info"] = self._addresses
+            for node in self.startup_nodes:
+                self.nodes_manager.startup_nodes.setdefault(node.name, node)
             try:
                 await super().initialize(**options)
             except RedisClusterException as error:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - what is listened on, to what is dialled
 
 Url = Annotated[str, Field(repr=False)]
@@ -33,7 +34,10 @@ class Settings(BaseSettings):
         ge=1,
         description="Connections a process keeps to each database URL; scoring has up to six more.",
     )
-    redis_url: Url = Field("redis://127.0.0.1:6379/0", description="Redis or Valkey.")
+    redis_url: Url = Field(
+        "redis://127.0.0.1:6379/0",
+        description="Redis or Valkey; of a cluster `redis+cluster://` and some nodes, `host:port,host:port`.",
+    )
 
     listen: str = Field("127.0.0.1:7700", description="Address to serve gRPC on.")
     advertise: str = Field(
@@ -98,6 +102,16 @@ class Settings(BaseSettings):
         if secret is not None and len(secret.get_secret_value().encode()) < 32:
             raise ValueError("must have at least 32 characters")
         return secret
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_of_redis(cls, address: str) -> str:
+        scheme, _, rest = address.partition("://")
+        if scheme not in _REDIS_SCHEMES or not rest:
+            raise ValueError(f"must begin with one of {', '.join(_REDIS_SCHEMES)} and ://")
+        if scheme.endswith("+cluster") and urlsplit(address).path not in {"", "/", "/0"}:
+            raise ValueError("a cluster has one database, 0")
+        return address
 
     @field_validator("user_jwks")
     @classmethod
