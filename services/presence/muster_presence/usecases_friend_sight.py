@@ -1,7 +1,7 @@
 """What one person sees of their friends, in versions: streams are given what changed since theirs."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol, TypeAlias
@@ -82,7 +82,9 @@ class Sight:
         self._away = away
         self._version = version
         self._since = version
+        # What changed last is last.
         self._seen: dict[str, tuple[int, Look | None]] = {}
+        self._gone: set[str] = set()
 
     def regroup(self, friends: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
         """Take other friends; return who was added, and who is none any more and is not seen from now on."""
@@ -118,12 +120,15 @@ class Sight:
         if not changed:
             return
         self._version += 1
-        self._seen |= {user_id: (self._version, look) for user_id, look in changed.items()}
-        gone = [user_id for user_id, (_, look) in self._seen.items() if look is None]
-        if len(gone) > _MOST_GONE:
+        for user_id, look in changed.items():
+            self._seen.pop(user_id, None)
+            self._seen[user_id] = self._version, look
+            (self._gone.add if look is None else self._gone.discard)(user_id)
+        if len(self._gone) > _MOST_GONE:
             self._since = self._version
-            for user_id in gone:
+            for user_id in self._gone:
                 del self._seen[user_id]
+            self._gone.clear()
         if self.is_known:
             self._offer()
 
@@ -136,37 +141,22 @@ class Sight:
             room.offer(shape.key, self._view(shape))
 
     def _view(self, shape: Shape) -> View:
-        # Of this version, whatever is seen later.
-        seen = dict(self._seen)
+        # Whatever is seen later is offered at once: what is shown is always the newest version.
         shared = SharedView(
-            self._version,
-            whole=partial(self._whole, shape, self._version, seen),
-            delta=partial(self._changes, shape, self._version, self._since, seen),
+            self._version, whole=partial(self._whole, shape), delta=partial(self._changes, shape)
         )
         return _ViewFor(shared, shape.is_for)
 
-    @staticmethod
-    def _whole(shape: Shape, version: int, seen: Mapping[str, tuple[int, Look | None]]) -> bytes:
-        here = _presences(look for _, look in seen.values())
-        return shape.encode(version, here, True)
+    def _whole(self, shape: Shape) -> bytes:
+        here = [look.presence for _, look in self._seen.values() if look is not None]
+        return shape.encode(self._version, here, True)
 
-    def _changes(
-        self,
-        shape: Shape,
-        version: int,
-        since: int,
-        seen: Mapping[str, tuple[int, Look | None]],
-        last_version: int,
-    ) -> bytes | None:
-        if last_version < since:
+    def _changes(self, shape: Shape, last_version: int) -> bytes | None:
+        if last_version < self._since:
             return None
-        changed = [
-            look.presence if look is not None else self._away(user_id)
-            for user_id, (changed_in, look) in seen.items()
-            if changed_in > last_version
-        ]
-        return shape.encode(version, changed, False)
-
-
-def _presences(looks: Iterable[Look | None]) -> list[bytes]:
-    return [look.presence for look in looks if look is not None]
+        changed = []
+        for user_id, (changed_in, look) in reversed(self._seen.items()):
+            if changed_in <= last_version:
+                break
+            changed.append(self._away(user_id) if look is None else look.presence)
+        return shape.encode(self._version, changed, False)
