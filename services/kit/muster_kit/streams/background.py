@@ -60,8 +60,14 @@ class Singleflight:
         flight = self._flights.get(key)
         if flight is None:
             flight = self._flights[key] = asyncio.ensure_future(fetch())
-            flight.add_done_callback(lambda _: self._flights.pop(key, None))
+            flight.add_done_callback(lambda _: self._land(key))
         return cast("T", await asyncio.shield(flight))
+
+    def _land(self, key: Hashable) -> None:
+        self._flights.pop(key, None)
+        if not self._flights:
+            # Emptied by `pop` it would keep the space that it has taken.
+            self._flights.clear()
 
     async def close(self) -> None:
         """Cancel what is being fetched; whoever waits for it is cancelled too."""

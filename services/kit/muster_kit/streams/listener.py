@@ -34,18 +34,26 @@ class Listener:
         self._on_message = on_message
         self._on_change = on_change
         self._asked: set[str] = set()
-        # By wanted channel: set when it is subscribed, or when waiting for that is of no use.
+        # By wanted channel: set when it is subscribed, or when waiting for that is of no use. One that is set
+        # stands for all of them, as they stay so.
         self._settled: dict[str, asyncio.Event] = {}
+        self._is_settled = asyncio.Event()
+        self._is_settled.set()
+        self._new: set[str] = set()
+        self._old: set[str] = set()
         self._changed = asyncio.Event()
 
     async def subscribe(self, channel: str) -> None:
         """Want a channel; returns when messages are heard from now on, or at once when Redis is away."""
         settled = self._settled.get(channel)
         if settled is None:
-            settled = self._settled[channel] = asyncio.Event()
+            is_asked = channel in self._asked
+            settled = self._is_settled if self._away or is_asked else asyncio.Event()
+            self._settled[channel] = settled
+            self._old.discard(channel)
+            if not is_asked:
+                self._new.add(channel)
             self._changed.set()
-            if self._away or channel in self._asked:
-                settled.set()
         if not settled.is_set():
             try:
                 async with asyncio.timeout(_CONFIRM_SECONDS):
@@ -56,6 +64,9 @@ class Listener:
     def unsubscribe(self, channel: str) -> None:
         """Want a channel no more."""
         self._settled.pop(channel, None)
+        self._new.discard(channel)
+        if channel in self._asked:
+            self._old.add(channel)
         self._changed.set()
 
     async def run(self) -> None:
@@ -72,8 +83,9 @@ class Listener:
 
     def _lose(self) -> None:
         was_connected, self.connected, self._away = self.connected, False, True
-        for settled in self._settled.values():
+        for channel, settled in self._settled.items():
             settled.set()
+            self._settled[channel] = self._is_settled
         if was_connected:
             self._on_change()
 
@@ -94,7 +106,7 @@ class Listener:
         try:
             async with asyncio.timeout(_SILENCE_SECONDS):
                 await connection.connect()
-                self._asked = set()
+                self._asked, self._new, self._old = set(), set(self._settled), set()
                 await self._ask(connection)
                 # The answer comes after those to the subscriptions, and says that all of them count.
                 await connection.send_command("PING", check_health=False)
@@ -118,9 +130,10 @@ class Listener:
 
     async def _ask(self, connection: Any) -> None:
         self._changed.clear()
-        wanted = set(self._settled)
-        new, old = wanted - self._asked, self._asked - wanted
-        self._asked = wanted
+        # Kept as they come: thousands would be compared for every one that comes.
+        new, old, self._new, self._old = self._new, self._old, set(), set()
+        self._asked |= new
+        self._asked -= old
         if new:
             await connection.send_command("SUBSCRIBE", *new, check_health=False)
         if old:
@@ -140,10 +153,15 @@ class Listener:
                     # Buffered messages are read without waiting: a burst would outrun streams without a turn.
                     await asyncio.sleep(0)
                 case [b"subscribe", bytes(channel), _]:
-                    if (settled := self._settled.get(channel.decode())) is not None:
-                        settled.set()
+                    self._settle(channel.decode())
                 case b"PONG" | [b"pong", *_] if not self.connected:
                     self._connect()
+
+    def _settle(self, channel: str) -> None:
+        settled = self._settled.get(channel)
+        if settled is not None:
+            settled.set()
+            self._settled[channel] = self._is_settled
 
     def _deliver(self, channel: str, data: bytes) -> None:
         try:

@@ -1,7 +1,7 @@
 """The lossy lane: messages of which only the sum matters, such as reactions."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Final, Protocol, Self
@@ -69,9 +69,15 @@ class Lossy:
     def __init__(self, clock: Clock) -> None:
         self.batch_count = 0
         self.total = 0
-        self.batches: deque[_Batch] = deque(maxlen=_KEPT_BATCHES)
+        # Made when it is needed, as most rooms never have one, and a deque takes 600 bytes.
+        self._batches: deque[_Batch] | None = None
         self._clock = clock
         self._open: Merge | None = None
+
+    @property
+    def batches(self) -> Sequence[_Batch]:
+        """The batches that are kept, oldest first."""
+        return self._batches or ()
 
     def toss(self, merge: Merge) -> bool:
         """Add a message to the open batch; True when it is the first, and the batch must be closed soon."""
@@ -86,7 +92,9 @@ class Lossy:
             self.batch_count += 1
             self.total += merge.messages
             body = frames.lossy(self._clock.now(), merge.render())
-            self.batches.append(_Batch(merge, body, made, self.total))
+            if self._batches is None:
+                self._batches = deque(maxlen=_KEPT_BATCHES)
+            self._batches.append(_Batch(merge, body, made, self.total))
 
     def merged(self, batch_count: int) -> bytes:
         """Return the newest batches as one frame; of those that are no longer kept nothing is left."""

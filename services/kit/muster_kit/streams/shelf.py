@@ -14,7 +14,8 @@ class Shelf:
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._runs: deque[Run] = deque()
+        # Most rooms of one person never have a run, and a deque takes 600 bytes.
+        self._runs: deque[Run] | None = None
         self._runs_by_seq: dict[int, Run] = {}
 
     @property
@@ -33,16 +34,19 @@ class Shelf:
 
     def add(self, run: Run) -> None:
         """Put a run on the shelf, and take the oldest off until it fits."""
-        self._runs.append(run)
+        runs = self._runs
+        if runs is None:
+            runs = self._runs = deque()
+        runs.append(run)
         self._bytes += len(run.body)
         for seq in range(run.first_seq, run.last_seq + 1):
             self._runs_by_seq[seq] = run
-        while len(self._runs) > 1 and self._too_much():
-            self._drop(self._runs.popleft())
+        while len(runs) > 1 and self._too_much():
+            self._drop(runs.popleft())
 
     def clear(self) -> None:
         """Take everything off."""
-        self._runs.clear()
+        self._runs = None
         self._runs_by_seq.clear()
         self._bytes = 0
 
