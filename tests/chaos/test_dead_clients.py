@@ -23,12 +23,16 @@ from tests.chaos import http2
 from tests.chaos.conftest import Scale
 from tests.chaos.people import OWN_CONNECTION
 from tests.chaos.quiz import Quiz, open_quiz
+from tests.chaos.scope_watch import ScopeWatch
 from tests.e2e.running import Running, muster_up
 
 FREED_WITHIN_SECONDS: Final = 20.0
+GONE_WITHIN_SECONDS: Final = 31.0
+"""With a sweep."""
 MOBILE_PING_SECONDS: Final = 10.0
 PATIENCE_SECONDS: Final = 60.0
 WATCH: Final = "WatchSession"
+CONNECT: Final = "Connect"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +42,25 @@ class Stack:
     running: Running
     ports: range
 
-    async def open_streams(self) -> int:
-        """How many watches of sessions are open, at both workers."""
-        return sum(await asyncio.gather(*(asyncio.to_thread(self._streams, port) for port in self.ports)))
+    async def open_streams(self, method: str) -> int:
+        """How many streams of a method are open, at both workers."""
+        asked = (asyncio.to_thread(self._streams, port, method) for port in self.ports)
+        return sum(await asyncio.gather(*asked))
 
-    async def until_open(self, streams: int) -> float:
+    async def until_open(self, method: str, streams: int) -> float:
         """Wait until so many are; returns when that was seen."""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while await self.open_streams() != streams:  # noqa: ASYNC110 - metrics are there to be asked
+            while await self.open_streams(method) != streams:  # noqa: ASYNC110 - metrics are there to be asked
                 await asyncio.sleep(0.1)
         return time.monotonic()
 
-    def _streams(self, port: int) -> int:
+    def _streams(self, port: int, method: str) -> int:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as told:
             page = told.read().decode()
-        pattern = rf'^grpc_server_open_streams{{[^}}]*grpc_method="{WATCH}"[^}}]*}} (\S+)$'
+        pattern = rf'^grpc_server_open_streams{{[^}}]*grpc_method="{method}"[^}}]*}} (\S+)$'
         found = re.search(pattern, page, re.MULTILINE)
-        assert found is not None
-        return int(float(found[1]))
+        # A worker that never had one says nothing of it.
+        return int(float(found[1])) if found is not None else 0
 
 
 @pytest.fixture(scope="module")
@@ -82,14 +87,20 @@ async def test_a_stopped_client_is_let_go_and_one_that_pings_is_not(
     # All three take their time, and do not disturb each other.
     pings = int(65 / MOBILE_PING_SECONDS) if scale.is_full else 4
     every_seconds = MOBILE_PING_SECONDS if scale.is_full else 1.02 * DEFAULT_LIMITS.client_ping_seconds
-    freed, answered, _ = await asyncio.gather(
+    freed, (let_go, gone), answered, _ = await asyncio.gather(
         stop_one(stack, quiz),
+        vanish(stack, quiz),
         ping(stack.running.address, every_seconds=every_seconds, count=pings),
         watch_with_pings(stack, quiz, seconds=every_seconds * pings),
     )
     figure("a stopped client's stream was freed after, s", freed)
+    figure("the stream of who vanished was freed after, s", let_go)
+    figure("others were told of it after, s", gone)
     figure(f"pings every {every_seconds} s, all answered", answered)
     assert freed <= FREED_WITHIN_SECONDS
+    assert let_go <= FREED_WITHIN_SECONDS
+    # Somebody in a tunnel is not seen to go; somebody who has gone is.
+    assert let_go < gone <= GONE_WITHIN_SECONDS
     assert answered == pings
 
 
@@ -101,8 +112,38 @@ async def test_a_client_that_pings_without_end_is_sent_away(stack: Stack) -> Non
 
 async def stop_one(stack: Stack, quiz: Quiz) -> float:
     """Stop a client that watches; return the seconds until the server has let go of its stream."""
+    async with holding(stack, quiz, WATCH) as process:
+        there = await stack.open_streams(WATCH)
+        os.kill(process.pid, signal.SIGSTOP)
+        stopped_at = time.monotonic()
+        return await stack.until_open(WATCH, there - 1) - stopped_at
+
+
+async def vanish(stack: Stack, quiz: Quiz) -> tuple[float, float]:
+    """Stop a client that is connected; return after how many seconds it was let go of, and seen to go."""
+    player = quiz.players[0].person
+    watch = ScopeWatch(quiz.host, quiz.session_id)
+    watching = asyncio.create_task(watch.run())
+    try:
+        async with holding(stack, quiz, CONNECT) as process:
+            await watch.until_here([player.name], resets=0)
+            there = await stack.open_streams(CONNECT)
+            os.kill(process.pid, signal.SIGSTOP)
+            stopped_at = time.monotonic()
+            freed_at = await stack.until_open(CONNECT, there - 1)
+            await watch.until_gone(player.name)
+            assert watch.goings == {player.name: 1}
+            return freed_at - stopped_at, time.monotonic() - stopped_at
+    finally:
+        watching.cancel()
+        await asyncio.wait([watching])
+
+
+@contextlib.asynccontextmanager
+async def holding(stack: Stack, quiz: Quiz, stream: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Have a process that holds a stream as the player, and has heard of it."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.chaos.stopped_client", stack.running.address, quiz.session_id),
+        *(sys.executable, "-m", "tests.chaos.stopped_client", stack.running.address, stream, quiz.session_id),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -112,10 +153,7 @@ async def stop_one(stack: Stack, quiz: Quiz) -> float:
         process.stdin.write(f"{quiz.players[0].person.token}\n".encode())
         async with asyncio.timeout(PATIENCE_SECONDS):
             assert await process.stdout.readline() == b"snapshot\n"
-        there = await stack.open_streams()
-        os.kill(process.pid, signal.SIGSTOP)
-        stopped_at = time.monotonic()
-        return await stack.until_open(there - 1) - stopped_at
+        yield process
     finally:
         process.kill()
         await process.wait()
