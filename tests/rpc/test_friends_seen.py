@@ -135,3 +135,24 @@ async def test_the_newest_of_several_rooms_is_seen_and_the_best_state(stores: Te
         place.clock.turn(1)
         await home.do(Verb.BEAT, is_away=True, activity=Activity("tea", "", b"\n\x03tea"))
         assert (await seen()).activity.kind == "tea"
+
+
+async def test_who_is_called_finds_them_where_they_have_just_come(stores: TestStores) -> None:
+    async with open_redis(stores.redis_url) as redis, open_redis(stores.redis_url) as elsewhere:
+        place = Place(redis)
+        onlookers = Onlookers(elsewhere, place)
+        await onlookers.listen()
+        people = [f"u{number}" for number in range(50)]
+
+        async def come() -> None:
+            for user_id in people:
+                await place.do(Verb.HOLD, user_id, activity=Activity("go", "", b"", for_friends=True))
+
+        async with asyncio.TaskGroup() as tasks:
+            coming = tasks.create_task(come())
+            # Those who are called look at once, while others come.
+            while not coming.done():
+                await onlookers.look()
+        await onlookers.look()
+        assert sorted(onlookers.held) == sorted(people)
+        await onlookers.pubsub.aclose()

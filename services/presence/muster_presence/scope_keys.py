@@ -1,6 +1,7 @@
 """Where a scope is in Redis, and which rooms of the hub it is."""
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Final
 from muster.presence.v1 import scope_pb2
 from muster_kit.clock import Clock
 from muster_kit.redis_scripts import Argument, Command, Script
-from muster_kit.streams.publisher import channel_of
+from muster_kit.streams.publisher import channel_of, encode_signal
 
 from muster_presence.model import ScopeId, ScopeKind, Timing
 
@@ -41,6 +42,12 @@ def scope_of(room_id: str) -> tuple[ScopeId, bool]:
 def bell_room(organization_id: str) -> str:
     """Return the hub's room of an organization in which those who watch friends are called."""
     return f"{_BELL}{organization_id}"
+
+
+def bell_call(organization_id: str, user_ids: Iterable[str]) -> tuple[str, bytes]:
+    """Return the channel and the message that have people looked at by their friends, as scripts send it."""
+    ids = b"\0".join(user_id.encode() for user_id in user_ids)
+    return channel_of(SCHEMA, bell_room(organization_id)), encode_signal(b"p" + ids)
 
 
 def bell_of(room_id: str) -> str | None:

@@ -8,7 +8,7 @@ from muster_kit.redis_scripts import Argument, answer
 from redis.asyncio import Redis
 
 from muster_presence.model import Outcome, ScopeId, Step, Verb
-from muster_presence.scope_keys import KEEP_MS, places_key
+from muster_presence.scope_keys import KEEP_MS, bell_call, places_key
 from muster_presence.store import Result
 
 _MOST_PLACES: Final = 64
@@ -80,12 +80,15 @@ class Places:
     def __init__(self) -> None:
         self._come: defaultdict[str, list[str]] = defaultdict(list)
         self._gone: defaultdict[str, list[str]] = defaultdict(list)
+        self._seen: defaultdict[str, set[str]] = defaultdict(set)
 
     def note(self, scope: ScopeId, steps: Sequence[Step], codes: Sequence[int]) -> None:
         """Note what became of steps in a scope; of several of one device the last counts."""
         for step, code in zip(steps, codes[::2], strict=True):
             if code == _TO_BE_KEPT:
                 noted, other = self._come, self._gone
+                if step.activity is not None and step.activity.for_friends:
+                    self._seen[scope.organization_id].add(step.user_id)
             elif (step.verb, code) in _GOES and not step.of_service:
                 noted, other = self._gone, self._come
             else:
@@ -110,3 +113,6 @@ class Places:
             if places:
                 pipeline.zrem(key, *places)
         await answer(pipeline.execute())
+        for organization_id, user_ids in self._seen.items():
+            # Friends were called by the script, and may have looked where nothing was written yet.
+            await answer(redis.publish(*bell_call(organization_id, user_ids)))
