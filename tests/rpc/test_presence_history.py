@@ -11,7 +11,11 @@ from muster.presence.v1.presence_pb2 import LEAVE_CAUSE_LEFT, PresenceInterval
 from muster.presence.v1.scope_pb2 import PRESENCE_ROLE_PARTICIPANT, SCOPE_KIND_SESSION, Scope
 from muster_kit.caller import OrganizationRole, RoomRole
 from muster_kit.errors import Reason
+from muster_kit.redis_client import open_redis
+from muster_presence.model import ScopeId, ScopeKind
+from muster_presence.scope_keys import keys_of
 
+from tests.conftest import TestStores
 from tests.rpc.house import House, Metadata, reason_of
 from tests.rpc.presence_guests import ORGANIZATION, Gathering
 from tests.waiting import until
@@ -178,6 +182,33 @@ async def test_who_is_erased_is_gone_and_does_not_come_back_by_what_was_on_its_w
     await until_written(gathering, 3)
     request = pb.EraseUserRequest(user_id="nobody")
     assert (await gathering.house.presence.EraseUser(request, metadata=admin)).record_count == 0
+
+
+async def test_nothing_of_who_is_erased_can_be_read_again(gathering: Gathering, stores: TestStores) -> None:
+    bo = gathering.guest("bo")
+    await gathering.beat(bo)
+    # One who has gone; another session knows of them as well.
+    await visit(gathering, "ana")
+    await until_written(gathering, 2)
+    request = pb.WatchScopeRequest(scope=gathering.scope, max_frames=1)
+    (frame,) = [frame async for frame in gathering.house.presence.WatchScope(request, metadata=bo)]
+    await gathering.beat(gathering.guest("cy"))
+    async with open_redis(stores.redis_url) as redis:
+        keys = keys_of(ScopeId(gathering.organization, ScopeKind.SESSION, gathering.session_id))
+        assert "Ana" in str(await redis.lrange(keys[3], 0, -1))
+        erasure = pb.EraseUserRequest(user_id="ana")
+        await gathering.house.presence.EraseUser(erasure, metadata=gathering.user("admin", ADMIN))
+        assert await redis.lrange(keys[3], 0, -1) == []
+        assert "Ana" not in str(await redis.hgetall(keys[0]))
+    request = pb.WatchScopeRequest(scope=gathering.scope, after=frame.cursor, replay_only=True)
+
+    async def starts_over() -> list[str]:
+        frames = [frame async for frame in gathering.house.presence.WatchScope(request, metadata=bo)]
+        return [] if frames[0].HasField("events") else [frame.WhichOneof("frame") for frame in frames]
+
+    # As soon as the process that watches has looked.
+    assert (await until(starts_over, seconds=10))[:2] == ["reset", "snapshot"]
+    assert await gathering.here(bo) == ["bo", "cy"]
 
 
 async def test_only_owners_and_admins_erase(gathering: Gathering) -> None:

@@ -227,5 +227,5 @@ WITH erased AS (
     DELETE FROM presence.interval_part WHERE organization_id = :organization_id AND user_id = :user_id
 )
 DELETE FROM presence.presence_interval WHERE organization_id = :organization_id AND user_id = :user_id
-RETURNING scope_kind, scope_id, leave_time
+RETURNING scope_kind, scope_id, leave_time IS NULL OR leave_time >= :since AS is_known
 """)

@@ -13,7 +13,7 @@ from muster_presence.model import ScopeId
 
 EraseIntervals: TypeAlias = Callable[[Transaction, str, datetime], Awaitable[tuple[int, Collection[ScopeId]]]]
 """Erases someone's intervals up to now, also those that are not written yet; returns how many there were,
-and where the person still was."""
+and where the person was of late."""
 Eraser: TypeAlias = Callable[[Transaction, str], Awaitable[int]]
 """Erases all that one part of the service keeps of someone; returns how many records that were."""
 
