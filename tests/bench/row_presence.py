@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from tests.bench import machine
 from tests.bench.bench_row import Effort
-from tests.bench.empty_server import empty_servers
+from tests.bench.empty_server import EmptyServers, empty_servers
 from tests.bench.figures import Figure, at_least, at_most
-from tests.bench.generator import Burst, Generator
+from tests.bench.generator import Burst, Generator, Load
 from tests.bench.open_streams import opened
 from tests.bench.people import AFTER_FIELD, People, batches
-from tests.bench.stack import new_stack
+from tests.bench.stack import Stack, new_stack
 
 _PEOPLE, _SHARING = 10_000, 100
 # Longer than the longest pause between two heartbeats.
@@ -98,38 +98,55 @@ async def _connected(generator: Generator, effort: Effort, *, connections: int) 
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One burst at ours and one at the bare server; CPU in seconds a call. The same again, of few at once."""
+
+    ours: Burst
+    bare: Burst
+    worker: float
+    stores: float
+    empty: float
+    few_ours: Burst
+    few_bare: Burst
+
+
 async def beats(generator: Generator, effort: Effort) -> Sequence[Figure]:
     """Measure Heartbeat in turns with a handler that does nothing; one worker."""
     async with new_stack() as stack, empty_servers(1) as empty:
         load = People(stack, _BEATING).beats(int(_MOST_PER_SECOND * effort.seconds))
-        turns = []
-        for _ in range(effort.rounds + 1):
-            before = stack.worker_seconds(), stack.store_seconds(), empty.seconds()
-            ours = await generator.unary(stack.address, load, seconds=effort.seconds, concurrency=_CLASS)
-            bare = await generator.unary(empty.address, load, seconds=effort.seconds, concurrency=_CLASS)
-            costs = (
-                (stack.worker_seconds() - before[0]) / ours.done * _MICRO,
-                (stack.store_seconds() - before[1]) / ours.done * _MICRO,
-                (empty.seconds() - before[2]) / bare.done * _MICRO,
-            )
-            few = [
-                await generator.unary(address, load, seconds=effort.seconds / 2, concurrency=_FEW)
-                for address in (stack.address, empty.address)
-            ]
-            turns.append((ours, bare, costs, few[0].rate / few[1].rate))
-    # The first one warms up.
-    pairs, costs, few_ratios = [(t[0], t[1]) for t in turns[1:]], [t[2] for t in turns[1:]], turns[1:]
+        # The first one warms up.
+        turns = [
+            await _turn(generator, stack, empty, load, effort.seconds) for _ in range(effort.rounds + 1)
+        ][1:]
     return [
-        Figure("throughput, ours to bare", [o.rate / b.rate for o, b in pairs], "×", at_least(0.7)),
-        Figure("ours", [ours.rate for ours, _ in pairs], "/s"),
-        Figure("bare", [bare.rate for _, bare in pairs], "/s"),
-        Figure("ours, worker's CPU a beat", [each[0] for each in costs], "µs"),
-        Figure("ours, stores' CPU a beat", [each[1] for each in costs], "µs"),
-        Figure("bare, CPU a call", [each[2] for each in costs], "µs"),
-        Figure("ours, p99", [ours.p99 * _MILLI for ours, _ in pairs], "ms"),
-        Figure("bare, p99", [bare.p99 * _MILLI for _, bare in pairs], "ms"),
-        Figure(f"throughput, {_FEW} at once instead of {_CLASS}", [t[3] for t in few_ratios], "×"),
+        Figure("throughput, ours to bare", [t.ours.rate / t.bare.rate for t in turns], "×", at_least(0.7)),
+        Figure("ours", [turn.ours.rate for turn in turns], "/s"),
+        Figure("bare", [turn.bare.rate for turn in turns], "/s"),
+        Figure("ours, worker's CPU a beat", [turn.worker * _MICRO for turn in turns], "µs"),
+        Figure("ours, stores' CPU a beat", [turn.stores * _MICRO for turn in turns], "µs"),
+        Figure("bare, CPU a call", [turn.empty * _MICRO for turn in turns], "µs"),
+        Figure("ours, p99", [turn.ours.p99 * _MILLI for turn in turns], "ms"),
+        Figure("bare, p99", [turn.bare.p99 * _MILLI for turn in turns], "ms"),
+        Figure(
+            f"throughput, {_FEW} at once instead of {_CLASS}",
+            [turn.few_ours.rate / turn.few_bare.rate for turn in turns],
+            "×",
+        ),
     ]
+
+
+async def _turn(generator: Generator, stack: Stack, empty: EmptyServers, load: Load, seconds: float) -> _Turn:
+    async def burst(address: str, concurrency: int) -> Burst:
+        return await generator.unary(address, load, seconds=seconds, concurrency=concurrency)
+
+    worker, stores, idle = stack.worker_seconds(), stack.store_seconds(), empty.seconds()
+    ours = await burst(stack.address, _CLASS)
+    worker, stores = stack.worker_seconds() - worker, stack.store_seconds() - stores
+    bare = await burst(empty.address, _CLASS)
+    idle = empty.seconds() - idle
+    few_ours, few_bare = [await burst(address, _FEW) for address in (stack.address, empty.address)]
+    return _Turn(ours, bare, worker / ours.done, stores / ours.done, idle / bare.done, few_ours, few_bare)
 
 
 async def bulk(generator: Generator, effort: Effort) -> Sequence[Figure]:

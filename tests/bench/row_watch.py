@@ -1,4 +1,4 @@
-"""Rows 6 and 7: what an event to a thousand watchers costs a server, and how soon the last one has it."""
+"""Rows 6, 7 and 13: what an event to a thousand watchers costs a server, and how soon the last one has it."""
 
 import asyncio
 import json
@@ -20,21 +20,7 @@ _MILLI, _MICRO = 1e3, 1e6
 
 async def fan_out(_: Generator, effort: Effort) -> Sequence[Figure]:
     """Measure the CPU of a delivery in a process of its own: see `fanout.py`."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.bench.fanout", "--json", "--streams", str(_WATCHERS)),
-        *("--rounds", str(3 if effort.is_quick else 9)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        out, err = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        raise NotMeasuredError(err.decode(errors="replace").strip()[-300:])
-    rounds = json.loads(out)
+    rounds = await _told("tests.bench.fanout", "--json", "--rounds", str(3 if effort.is_quick else 9))
     bare, streams = [each["bare"] for each in rounds], [each["streams"] for each in rounds]
     return [
         Figure(
@@ -47,6 +33,45 @@ async def fan_out(_: Generator, effort: Effort) -> Sequence[Figure]:
         Figure("bare writes, CPU a delivery", bare, "µs"),
         Figure("a task a stream, CPU a delivery", [each["woken"] for each in rounds], "µs"),
     ]
+
+
+async def scope_fan_out(_: Generator, effort: Effort) -> Sequence[Figure]:
+    """Measure the same of people in a scope: see `fanout_scope.py`."""
+    async with new_stack() as stack:
+        rounds = await _told(
+            *("tests.bench.fanout_scope", "--redis", stack.redis_url()),
+            *("--rounds", str(2 if effort.is_quick else 5)),
+        )
+    return [
+        Figure(
+            "CPU a frame, ours to bare writes",
+            [each["scope"] / each["bare"] for each in rounds],
+            "×",
+            at_most(1.2),
+        ),
+        Figure("ours, CPU a frame", [each["scope"] for each in rounds], "µs"),
+        Figure("bare writes, CPU a frame", [each["bare"] for each in rounds], "µs"),
+        Figure("ours, CPU a change and watcher, counts included", [each["change"] for each in rounds], "µs"),
+    ]
+
+
+async def _told(module: str, *arguments: str) -> list[dict[str, float]]:
+    """Return the rounds that a program of the bench prints."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", module, "--streams", str(_WATCHERS), *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        raise NotMeasuredError(err.decode(errors="replace").strip()[-300:])
+    rounds: list[dict[str, float]] = json.loads(out)
+    return rounds
 
 
 async def last_watcher(generator: Generator, effort: Effort) -> Sequence[Figure]:

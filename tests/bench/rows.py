@@ -1,6 +1,15 @@
 """The rows of the bench, in the order of their numbers."""
 
-from tests.bench import row_crowd, row_design, row_presence, row_size, row_streams, row_submit, row_watch
+from tests.bench import (
+    row_crowd,
+    row_design,
+    row_presence,
+    row_presence_design,
+    row_size,
+    row_streams,
+    row_submit,
+    row_watch,
+)
 from tests.bench.bench_row import Row
 
 ROWS = (
@@ -17,4 +26,6 @@ ROWS = (
     Row("10", "10,000 people connected to one worker", row_presence.connected),
     Row("11", "Heartbeat, one worker, beside an empty handler", row_presence.beats),
     Row("12", "Beats in bulk, one worker", row_presence.bulk),
+    Row("13", "A change in a scope to 1,000 watchers, beside bare writes", row_watch.scope_fan_out),
+    Row("14", "Who is here for 1,000 people, beside a list read anew", row_presence_design.background_design),
 )

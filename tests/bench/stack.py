@@ -67,6 +67,12 @@ class Stack:
         place = urlencode({"host": str(self.running.state / "run"), "port": 5432})
         return f"postgresql://{role}:{quote(password, safe='')}@/{database}?{place}"
 
+    def redis_url(self) -> str:
+        """The address of Valkey."""
+        secrets = Credentials.read(self.running.state / "credentials.json")
+        socket = self.running.state / "run" / "valkey.sock"
+        return f"unix://:{quote(secrets.valkey, safe='')}@{socket}"
+
     def service_token(self) -> str:
         """A token of an internal service that acts for the organization."""
         return self.running.service_token("bench", organization=ORGANIZATION)
