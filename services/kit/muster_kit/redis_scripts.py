@@ -69,7 +69,8 @@ async def run(redis: Redis, command: Command) -> Any:
 async def run_all(redis: Redis, commands: Sequence[Command], *, follow: FollowUp | None = None) -> list[Any]:
     """Run scripts in one round trip; return what each returns, or the error of one that failed.
 
-    `follow` puts into the same pipeline what comes after them, also when they had to be run again.
+    `follow` puts into the same pipeline what comes after them, also when they had to be run again; of a
+    cluster, no node waits for another.
     Raises MusterError UNAVAILABLE while Redis is away.
     """
     replies = await _run_once(redis, commands, follow)
