@@ -9,6 +9,8 @@ import pytest
 from muster.presence.v1 import attendance_pb2
 from muster.presence.v1.attendance_service_pb2 import WatchAttendanceRequest
 from muster.presence.v1.presence_service_pb2 import HeartbeatRequest
+from muster_kit.db import Database
+from sqlalchemy import text
 
 from tests.conftest import TestStores
 from tests.rpc.house import House, house_over, open_house, prepare
@@ -90,6 +92,14 @@ async def test_a_session_is_attended_from_its_start_to_its_end(register: Registe
     # What is settled stays, whatever becomes of the ledger.
     await register.came("cy", (0, None))
     assert await register.statuses() == lasting
+
+
+async def test_a_session_is_looked_at_ever_less_often_until_somebody_comes(register: Register) -> None:
+    await lesson_of(register).start()
+    await until(lambda: looks_away(register, seconds=0.5))
+    await until(lambda: is_put_off(register))
+    await beat(register, "ana")
+    await until(lambda: has_change(register, "ana", PRESENT))
 
 
 async def test_who_is_marked_stays_so_when_it_is_settled(register: Register) -> None:
@@ -218,6 +228,25 @@ def is_told(watch: Watch, user_id: str, status: int) -> bool:
         (change.user_id, change.new_status, change.changed_by_user_id) == (user_id, status, "")
         for change in changes
     )
+
+
+_LOOK = "key = 'look' AND room_id LIKE 'attendance/%' || :id"
+
+
+async def looks_away(register: Register, *, seconds: float) -> bool:
+    """Tell whether a session is not looked at for so long."""
+    sql = f"SELECT fire_time > now() + make_interval(secs => :seconds) FROM presence.deadline WHERE {_LOOK}"
+    return await register.house.rows(sql, id=register.session_id, seconds=seconds) == [(True,)]
+
+
+async def is_put_off(register: Register) -> bool:
+    """Have the session looked at in an hour, as if nobody had come for hours."""
+    database = Database.open(register.house.urls.admin_url, pool_size=1)
+    async with database.connection() as connection:
+        sql = f"UPDATE presence.deadline SET fire_time = now() + interval '1 hour' WHERE {_LOOK}"
+        await connection.execute(text(sql), {"id": register.session_id})
+    await database.close()
+    return await looks_away(register, seconds=3000)
 
 
 async def is_equal(reading: Awaitable[Any], wanted: Any) -> bool:

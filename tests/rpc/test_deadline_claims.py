@@ -132,3 +132,36 @@ async def test_a_deadline_set_anew_replaces_the_old_one(service: NotesService, r
         time = await set_deadline(worker.commands, room_id, timedelta(milliseconds=20))
         await until(lambda: len(worker.fired) == 2)
     assert worker.fired[1].fire_time == time
+
+
+async def test_a_deadline_that_is_hastened_fires_soon(service: NotesService, room_id: str) -> None:
+    async with Worker(service).running() as worker:
+        await set_deadline(worker.commands, room_id, LONG)
+        await set_deadline(worker.commands, room_id, LONG, "other")
+        await worker.deadlines.hasten([room_id, "nowhere"], "key", within=timedelta(milliseconds=10))
+        await until(lambda: worker.fired)
+    assert [deadline.key for deadline in worker.fired] == ["key"]
+
+
+async def test_one_that_is_sooner_is_not_put_off_by_haste(service: NotesService, room_id: str) -> None:
+    worker = Worker(service)
+    time = await set_deadline(worker.commands, room_id, timedelta(0))
+    await worker.deadlines.hasten([room_id], "key", within=LONG)
+    assert await service.all("SELECT fire_time FROM notes.deadline") == [(time,)]
+
+
+async def test_a_deadline_that_is_hastened_while_it_fires_fires_again(
+    service: NotesService, room_id: str
+) -> None:
+    worker = Worker(service)
+
+    async def hasten(_: Deadline) -> None:
+        worker.before = None
+        await worker.deadlines.hasten([room_id], "key", within=timedelta(0))
+
+    worker.before = hasten
+    async with worker.running():
+        await set_deadline(worker.commands, room_id, timedelta(0))
+        await until(lambda: worker.fired)
+    assert len(worker.refused) == 1
+    assert await service.notes(room_id) == ["key fired"]

@@ -1,7 +1,7 @@
 """Composition root of the presence service."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -33,6 +33,7 @@ from muster_presence.inbox_log import InboxLog, PostgresInboxReader
 from muster_presence.inbox_requests import InboxRequests
 from muster_presence.inbox_sweeper import keep_inboxes_swept
 from muster_presence.people_publisher import PeoplePublisher
+from muster_presence.model import ScopeId
 from muster_presence.policy import POLICY
 from muster_presence.scope_keys import SCHEMA
 from muster_presence.scope_log import RedisScopeLog
@@ -47,6 +48,7 @@ from muster_presence.store_intervals_postgres import PostgresIntervals
 from muster_presence.store_ledger_postgres import PostgresLedger
 from muster_presence.store_ledger_redis import RedisLedgerIndex
 from muster_presence.store_postgres_inbox import PostgresInboxes
+from muster_presence.store_postgres_lines import PostgresLines
 from muster_presence.store_redis import RedisPresence
 from muster_presence.sweeper import keep_sweeping
 from muster_presence.tables import ROOMS
@@ -57,6 +59,7 @@ from muster_presence.usecases_connect import Connections
 from muster_presence.usecases_erasure import Erasures
 from muster_presence.usecases_inbox import InboxStreams, Notifications
 from muster_presence.usecases_ledger import Ledger
+from muster_presence.usecases_lines import Lines
 from muster_presence.usecases_reads import Reads
 from muster_presence.usecases_reconcile import Reconciler
 from muster_presence.usecases_steps import StepQueue
@@ -90,7 +93,7 @@ class PresenceApp:
         self._revocations = Revocations(self._redis, ticket_lifetime=settings.ticket_lifetime)
         timing = service_settings.timing
         ledger = PostgresLedger(self._writer_database)
-        self._ledger = Ledger(ledger)
+        self._ledger = Ledger(ledger, written=self._after_writing)
         self._index = RedisPresence(
             self._index_redis,
             self._clock,
@@ -105,7 +108,8 @@ class PresenceApp:
             timing,
             note=self._ledger.note,
         )
-        doors = Doors(TicketReader(self._authenticator, self._revocations))
+        self._lines = Lines(PostgresLines(self._database))
+        doors = Doors(TicketReader(self._authenticator, self._revocations), self._lines)
         self._queue = StepQueue(self._index)
         self._connections = Connections(self._queue, self._index, doors, holder=new_id())
         beats = Beats(self._queue, self._index, doors, adopt=self._connections.adopt)
@@ -206,6 +210,7 @@ class PresenceApp:
         self._exits.push_async_callback(self._friends.sights.close)
         self._exits.push_async_callback(self._background.close)
         # The first to end: what it has is answered with everything else still there.
+        self._exits.push_async_callback(self._lines.close)
         self._exits.push_async_callback(self._queue.close)
         self._exits.push_async_callback(self._connections.close)
         self._background.spawn(self._clock.keep(_CALIBRATE_EVERY), name="keep_clock")
@@ -235,6 +240,9 @@ class PresenceApp:
     def ready(self) -> bool:
         """Whether calls are served; the host looks after the stores itself."""
         return self._is_serving
+
+    async def _after_writing(self, scopes: Collection[ScopeId]) -> None:
+        await self._attendance.look_soon(scopes)
 
     async def _redis_time(self) -> datetime:
         seconds, microseconds = await answer(self._index_redis.time())

@@ -47,7 +47,8 @@ class PresenceServiceSettings(BaseSettings):
     attendance_interval: timedelta = Field(
         timedelta(seconds=5),
         ge=timedelta(milliseconds=100),
-        description="How often the attendance of a session that runs is looked at for changes to be kept.",
+        description="How often the attendance of a session that runs is looked at for changes to be kept, at "
+        "most; less often while it is quiet.",
     )
     attendance_roster_interval: timedelta = Field(
         timedelta(seconds=30),

@@ -25,6 +25,8 @@ SETTLE_DEADLINE: Final = "settle"
 _FORGOTTEN_AFTER: Final = timedelta(hours=12)
 """Nobody ended a session that began or paused so long ago; it is looked at less often from then on."""
 _SELDOM: Final = 60
+_LEAST_OFTEN: Final = 12
+"""Time alone makes somebody who left early absent; that is seen after so many intervals at the latest."""
 
 
 async def report_scope(
@@ -64,14 +66,21 @@ async def report_scope(
 
 
 async def look_again(room: AttendanceRoom, deadline: Deadline, seen: Observed, custom: Custom) -> None:
-    """Write down what changed while a session runs, and look again a little later."""
+    """Write down what changed while a session runs, and look again later: the longer it is quiet, the later.
+
+    Who comes or goes has it looked at soon.
+    """
     if not await room.complete_deadline(deadline):
         return
     book = await room.book()
     if not book.attended.is_running:
         return
     await write_down(room, book, seen, custom, BY_THE_CLOCK)
-    await room.set_deadline(LOOK_DEADLINE, _again(room, book.attended, custom.look_every))
+    last = await room.last_point()
+    quiet = room.now - last.record_time if last else timedelta()
+    longest = custom.look_every * (_LEAST_OFTEN if seen.stays else _SELDOM)
+    pause = min(max(quiet / 2, custom.look_every), longest)
+    await room.set_deadline(LOOK_DEADLINE, _again(room, book.attended, pause))
 
 
 async def take_roster(

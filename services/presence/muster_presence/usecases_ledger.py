@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from itertools import islice
 from typing import Final, TypeAlias
 
@@ -21,6 +21,8 @@ _CLOSE_SECONDS: Final = 5.0
 
 _Person: TypeAlias = tuple[ScopeId, str]
 """Someone in a scope."""
+Written: TypeAlias = Callable[[Collection[ScopeId]], Awaitable[None]]
+"""Is told in which scopes somebody came or went, once that is in the ledger."""
 _When: TypeAlias = tuple[int, int]
 """Since when someone is here, and when they did something, in milliseconds."""
 
@@ -36,10 +38,16 @@ class Ledger:
     """
 
     def __init__(
-        self, store: LedgerStore, *, most_kept: int = _MOST_KEPT, pause_seconds: float = _PAUSE_SECONDS
+        self,
+        store: LedgerStore,
+        *,
+        written: Written | None = None,
+        most_kept: int = _MOST_KEPT,
+        pause_seconds: float = _PAUSE_SECONDS,
     ) -> None:
         """At most `most_kept` intervals wait, and as many deeds; a batch leaves every `pause_seconds`."""
         self._store = store
+        self._written = written
         self._most_kept = most_kept
         self._pause_seconds = pause_seconds
         self._facts: defaultdict[_Person, dict[int, Interval]] = defaultdict(dict)
@@ -101,6 +109,8 @@ class Ledger:
         try:
             await self._write(facts, deeds)
             is_written = True
+            if self._written is not None and facts:
+                await self._written({fact.scope for fact in facts})
         except MusterError as error:
             if not self._is_away:
                 _log.warning("ledger_not_written", error=str(error))

@@ -42,6 +42,19 @@ WHERE room_id = :room_id AND key = :key AND fence = :fence
 RETURNING claim_expire_time
 """
 
+# A claim on one does not count any more: what it saw before is not all there is to see now.
+_HASTEN: Final = """
+WITH later AS MATERIALIZED (
+    SELECT room_id, key FROM {deadline}
+    WHERE key = :key AND room_id = ANY (:room_ids)
+      AND (fire_time > clock_timestamp() + :within OR claim_expire_time IS NOT NULL)
+    ORDER BY room_id FOR UPDATE
+)
+UPDATE {deadline} AS deadline
+SET fire_time = clock_timestamp() + :within, fence = deadline.fence + 1, claim_expire_time = NULL
+FROM later WHERE deadline.room_id = later.room_id AND deadline.key = later.key
+"""
+
 _GIVE_BACK: Final = """
 UPDATE {deadline} SET claim_expire_time = NULL WHERE room_id = :room_id AND key = :key AND fence = :fence
 """
@@ -58,6 +71,7 @@ class Claims:
         self._next = _over(deadline, _NEXT)
         self._put_off = _over(deadline, _PUT_OFF)
         self._give_back = _over(deadline, _GIVE_BACK)
+        self._hasten = _over(deadline, _HASTEN)
 
     async def take(
         self, limit: int, *, without: Collection[str]
@@ -91,6 +105,15 @@ class Claims:
             return end
 
         return await self._database.run("", put_off, repeatable=True)
+
+    async def hasten(self, room_ids: Collection[str], key: str, *, within: timedelta) -> None:
+        """Let the deadlines of a name that rooms have fire within a time, if they would later."""
+
+        async def hasten(transaction: Transaction) -> None:
+            named = {"room_ids": list(room_ids), "key": key, "within": within}
+            await transaction.connection.execute(self._hasten, named)
+
+        await self._database.run("", hasten, repeatable=True)
 
     async def give_back(self, deadlines: Collection[Deadline]) -> None:
         """Let anybody take them at once, as if they had never been claimed."""

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -70,6 +70,14 @@ class Deadlines:
         if fire_time < self._wake_time:
             self._wake_time = fire_time
             self._woken.set()
+
+    async def hasten(self, room_ids: Collection[str], key: str, *, within: timedelta) -> None:
+        """Let the deadlines of a name that rooms have fire within a time, if they would later.
+
+        One that is being fired fires again. One that is set anew in the same moment may stay as it is set.
+        """
+        await self._claims.hasten(room_ids, key, within=within)
+        self.wake(self._clock.now() + within)
 
     async def run(self) -> None:
         """Fire deadlines until cancelled or drained; while the store is away, try at growing intervals."""
