@@ -133,7 +133,7 @@ async def test_a_snapshot_is_of_the_moment_that_its_cursor_names(club: Club) -> 
 
     async def look() -> None:
         while max((seq for seq, _ in seen), default=0) < 41:
-            seq, friendships = await directory.snapshot(club.organization, "me", limit=10)
+            seq, friendships = await directory.snapshot(club.organization, "me")
             seen.add((seq, bool(friendships)))
 
     async with asyncio.TaskGroup() as looking:

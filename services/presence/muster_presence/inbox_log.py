@@ -1,22 +1,16 @@
-"""What connected people read of their inboxes; those who ask at the same moment share a query."""
+"""The logs of people, and what waits in their inboxes, as connected people read them."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from functools import partial
-from typing import Final, Generic, TypeAlias, TypeVar
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
-from muster_kit.db import Database, GroupCommit, Transaction
+from muster_kit.db import Database, Transaction
 from muster_kit.streams import Head, Log, StoredEvent
 from sqlalchemy import text
 
 from muster_presence.model_inbox import ItemKind, first_epoch, inboxes_of, is_inbox
+from muster_presence.person_rooms import friends_person
+from muster_presence.shared_reads import SharedReads
 from muster_presence.store_inbox import Waiting, WaitingItem
-
-T = TypeVar("T")
-
-_Read: TypeAlias = Callable[[Transaction, Sequence[str]], Awaitable[Mapping[str, T]]]
-
-# Turns of the loop: when many come at once, those who are about to ask are waited for.
-_PATIENCE: Final = 2
 
 _HEADS: Final = text("""
 SELECT room_id, epoch, head_seq, first_seq FROM presence.room_log
@@ -45,10 +39,12 @@ class InboxLog:
     def __init__(self, database: Database, log: Log) -> None:
         """`log` reads those that were begun."""
         self._log = log
-        self._heads = _Together(database, _heads)
+        self._heads = SharedReads(database, _heads)
 
     async def head(self, organization_id: str, room_id: str) -> Head | None:
         """Return how far a log reaches; None when it is another organization's."""
+        if friends_person(room_id) is not None:
+            return await self._heads.ask(organization_id, room_id)
         if not is_inbox(room_id):
             return await self._log.head(organization_id, room_id)
         if not room_id.startswith(inboxes_of(organization_id)):
@@ -71,39 +67,11 @@ class PostgresInboxReader:
     """`InboxReader` over the app's role."""
 
     def __init__(self, database: Database) -> None:
-        self._waiting = _Together(database, _waiting)
+        self._waiting = SharedReads(database, _waiting)
 
     async def waiting(self, organization_id: str, room_id: str) -> Waiting:
         """Return what waits in an inbox."""
         return await self._waiting.ask(organization_id, room_id) or Waiting()
-
-
-class _Together(Generic[T]):
-    """Asks for the rooms of an organization in one transaction, all that are wanted by now."""
-
-    def __init__(self, database: Database, read: _Read[T]) -> None:
-        self._database = database
-        self._read = read
-        self._queues: dict[str, GroupCommit[str, T | None]] = {}
-
-    async def ask(self, organization_id: str, room_id: str) -> T | None:
-        """Return what is there of a room, or None."""
-        queue = self._queues.get(organization_id)
-        if queue is None:
-            queue = self._queues[organization_id] = GroupCommit(
-                partial(self._ask, organization_id),
-                patience=_PATIENCE,
-                on_idle=lambda: self._forget(organization_id),
-            )
-        return await queue.submit(room_id)
-
-    async def _ask(self, organization_id: str, room_ids: Sequence[str]) -> Sequence[T | None]:
-        async with self._database.transaction(organization_id) as transaction:
-            found = await self._read(transaction, room_ids)
-        return [found.get(room_id) for room_id in room_ids]
-
-    def _forget(self, organization_id: str) -> None:
-        del self._queues[organization_id]
 
 
 async def _heads(transaction: Transaction, room_ids: Sequence[str]) -> Mapping[str, Head]:

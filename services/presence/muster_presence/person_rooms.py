@@ -30,7 +30,10 @@ RETURNING room_id, epoch, head_seq, first_seq
 
 _BEGIN: Final = text("""
 INSERT INTO presence.room_log (room_id, organization_id, epoch, head_seq)
-VALUES (:room_id, :organization_id, :epoch, 0) ON CONFLICT (room_id) DO NOTHING
+SELECT room_id, :organization_id, epoch, 0
+FROM unnest(CAST(:room_ids AS text[]), CAST(:epochs AS bigint[])) AS room (room_id, epoch)
+ORDER BY room_id
+ON CONFLICT (room_id) DO NOTHING
 """)
 
 _EVENTS: Final = text("""
@@ -66,10 +69,10 @@ def person_lock(organization_id: str, user_id: str) -> str:
     return f"presence.{friends_room(organization_id, user_id)}"
 
 
-async def begin_log(transaction: Transaction, room_id: str) -> None:
-    """Make a room unless there is one."""
-    names = {"room_id": room_id, "organization_id": transaction.organization_id}
-    await transaction.connection.execute(_BEGIN, {**names, "epoch": new_epoch()})
+async def begin_logs(transaction: Transaction, room_ids: Sequence[str]) -> None:
+    """Make rooms, unless they are there: then nothing is written."""
+    values = {"room_ids": list(room_ids), "epochs": [new_epoch() for _ in room_ids]}
+    await transaction.connection.execute(_BEGIN, {**values, "organization_id": transaction.organization_id})
 
 
 async def append_events(transaction: Transaction, told: Mapping[str, Sequence[EncodeEvent]]) -> Sequence[Run]:

@@ -89,10 +89,11 @@ class FriendDirectory(Protocol):
         """Return friendships by sort name and id, from behind `after` on."""
         ...
 
-    async def snapshot(
-        self, organization_id: str, user_id: str, /, *, limit: int
-    ) -> tuple[int, Sequence[Friendship]]:
-        """Return friends and open requests by name at one moment of the person's log, and its seq then."""
+    async def snapshot(self, organization_id: str, user_id: str, /) -> tuple[int, Sequence[Friendship]]:
+        """Return friends and open requests by name at one moment of the person's log, and its seq then.
+
+        At most 1,000, as the contract has it.
+        """
         ...
 
     async def begin(self, organization_id: str, user_id: str, display_name: str, /) -> None:

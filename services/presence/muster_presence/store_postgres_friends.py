@@ -62,12 +62,16 @@ WHERE organization_id = :organization_id AND user_id = :user_id AND blocked_user
 """)
 
 # Looked up first, since most names stay as they are: an upsert would hold the row, which is a write to disk.
-_KEEP_NAME: Final = text("""
+_KEEP_NAMES: Final = text("""
 INSERT INTO presence.friend_name (organization_id, user_id, display_name, sort_name)
-SELECT :organization_id, :user_id, :display_name, :sort_name WHERE NOT EXISTS (
-    SELECT FROM presence.friend_name
-    WHERE organization_id = :organization_id AND user_id = :user_id AND display_name = :display_name
+SELECT :organization_id, user_id, display_name, sort_name FROM unnest(
+    CAST(:user_ids AS text[]), CAST(:display_names AS text[]), CAST(:sort_names AS text[])
+) AS given (user_id, display_name, sort_name)
+WHERE NOT EXISTS (
+    SELECT FROM presence.friend_name AS known WHERE known.organization_id = :organization_id
+      AND known.user_id = given.user_id AND known.display_name = given.display_name
 )
+ORDER BY user_id
 ON CONFLICT (organization_id, user_id) DO UPDATE
 SET display_name = excluded.display_name, sort_name = excluded.sort_name
 """)
@@ -178,7 +182,7 @@ class PostgresFriends:
 
     async def keep_name(self, user_id: str, display_name: str) -> None:
         """Remember by which name someone goes."""
-        await keep_name(self.transaction, user_id, display_name)
+        await keep_names(self.transaction, {user_id: display_name})
 
     async def names(self, user_ids: Sequence[str]) -> Mapping[str, str]:
         """Return by which names people go, as far as they are known."""
@@ -219,10 +223,14 @@ class PostgresFriends:
         return result.all() if result.returns_rows else ()
 
 
-async def keep_name(transaction: Transaction, user_id: str, display_name: str) -> None:
-    """Remember by which name someone goes; an empty one changes nothing."""
-    if not display_name:
-        return
-    names = {"organization_id": transaction.organization_id, "user_id": user_id}
-    name = {"display_name": display_name, "sort_name": sort_key(display_name)}
-    await transaction.connection.execute(_KEEP_NAME, names | name)
+async def keep_names(transaction: Transaction, names: Mapping[str, str]) -> None:
+    """Remember by which names people go, by user; an empty one changes nothing."""
+    known = {user_id: name for user_id, name in names.items() if name}
+    if known:
+        values = {
+            "organization_id": transaction.organization_id,
+            "user_ids": list(known),
+            "display_names": list(known.values()),
+            "sort_names": [sort_key(name) for name in known.values()],
+        }
+        await transaction.connection.execute(_KEEP_NAMES, values)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from muster_kit.caller import Caller
 from muster_kit.clock import Clock
@@ -15,8 +15,6 @@ from muster_presence.usecases_friend_sight import Shape
 from muster_presence.usecases_friend_sights import FriendSights
 
 Write: TypeAlias = Callable[[bytes], Awaitable[None]]
-
-_MOST_IN_SNAPSHOT: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,5 +73,5 @@ class FriendWatches:
             await feed.serve(write)
 
     async def _snapshot(self, organization_id: str, user_id: str) -> tuple[int, bytes]:
-        seq, friendships = await self._directory.snapshot(organization_id, user_id, limit=_MOST_IN_SNAPSHOT)
+        seq, friendships = await self._directory.snapshot(organization_id, user_id)
         return seq, self._shapes.snapshot(friendships)
