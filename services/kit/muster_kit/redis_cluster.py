@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, cast
@@ -12,6 +13,9 @@ from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException, RedisError, SlotNotCoveredError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+
+_LEARN_SECONDS: Final = 0.2
+"""So often at most it is asked who has what: while a node is away, calls that others answer go on."""
 
 _CLOCK: Final = "muster:clock"
 """No such key exists: the node that would have it tells the time, to all processes alike."""
@@ -31,6 +35,7 @@ class ClusterClient(RedisCluster):
         With `socket_timeout` no call takes longer than that, looking for nodes included.
         """
         self.most_seconds: float | None = options.get("socket_timeout")
+        self._learnt_at = -_LEARN_SECONDS
         super().__init__(
             startup_nodes=[ClusterNode(host, port) for host, port in addresses],
             # Each key that moved is found by itself; the base would cut all connections at every fifth.
@@ -43,14 +48,20 @@ class ClusterClient(RedisCluster):
 
         Those that were given are asked too: all that were learnt from them may be gone.
         """
-        if self._initialize:
+        if self._initialize and time.monotonic() >= self._learnt_at + _LEARN_SECONDS:
             for node in self.startup_nodes:
                 self.nodes_manager.startup_nodes.setdefault(node.name, node)
             try:
                 await super().initialize(**options)
             except RedisClusterException as error:
                 raise RedisConnectionError(str(error)) from error
+            self._learnt_at = time.monotonic()
         return self
+
+    async def aclose(self) -> None:
+        """Close all connections; the base leaves them open when it was about to learn who has what."""
+        self._initialize = False
+        await super().aclose()
 
     def look_again(self) -> None:
         """Learn anew who has what before the next call."""
