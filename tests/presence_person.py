@@ -4,11 +4,15 @@ Times are milliseconds since 1970, given by who calls. Nothing happens by itself
 counts until the next step of the person, or the next sweep.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Final
 
 from muster_presence.model import Activity, Cause, Outcome, Profile, State, Step, Timing, Verb
+from muster_presence.model_channels import USUAL, Line, Times
 
+MILLISECOND: Final = timedelta(milliseconds=1)
 MOST_DEVICES: Final = 32
 """So many devices of a person are kept track of in a scope; those with the shortest lease give way."""
 
@@ -26,6 +30,7 @@ class Device:
     start_ms: int = 0
     said: int = 0
     has_left: bool = False
+    line: Line = USUAL
 
     def state(self, now_ms: int) -> State:
         """Return how present it is by itself."""
@@ -67,6 +72,7 @@ class Person:
     last_activity_ms: int = 0
     last_seen_ms: int = 0
     said: int = 0
+    due_ms: int = 0
 
     @property
     def device_count(self) -> int:
@@ -86,17 +92,44 @@ class Person:
         device = self.devices.get(device_id)
         if device is None or holder not in device.holders or device.stale_ms <= now_ms:
             return False
+        _, grace_ms = self._times(device)
         device.holders[holder] = now_ms + self.timing.stream_lease_ms
-        lasts_ms = now_ms + self.timing.stream_lease_ms + self.timing.return_grace_ms
+        lasts_ms = now_ms + self.timing.stream_lease_ms + grace_ms
         device.stale_ms = device.gone_ms = max(device.gone_ms, lasts_ms)
         self.last_seen_ms = now_ms
+        self._plan(now_ms)
         return True
 
     def sweep(self, now_ms: int) -> Event | None:
-        """Let go of what has run out."""
-        return self._settle(now_ms, Cause.VANISHED, 0)
+        """Let go of what has run out, if anything may have since it was last looked at."""
+        return self._settle(now_ms, Cause.VANISHED, 0) if self.due_ms <= now_ms else None
+
+    def _plan(self, now_ms: int) -> None:
+        ends = (
+            device.stale_ms if device.stale_ms > now_ms else device.gone_ms
+            for device in self.devices.values()
+        )
+        self.due_ms = min(ends, default=0)
+
+    def _call(self, now_ms: int) -> Outcome:
+        here = {
+            device_id: device
+            for device_id, device in self.devices.items()
+            if device.state(now_ms) is not State.OFFLINE
+        }
+        if not here:
+            return Outcome.ABSENT
+        if not any(device.holders for device in here.values()):
+            device = here[max(here, key=lambda each: (here[each].stale_ms, each))]
+            stale_after_ms, grace_ms = self._times(device)
+            device.stale_ms = max(device.stale_ms, now_ms + stale_after_ms)
+            device.gone_ms = max(device.gone_ms, device.stale_ms + grace_ms)
+        self.last_seen_ms = self.last_activity_ms = now_ms
+        return Outcome.TAKEN
 
     def _apply(self, step: Step, now_ms: int) -> Outcome:
+        if step.verb is Verb.CALL:
+            return self._call(now_ms)
         device = self.devices.get(step.device_id)
         if step.verb is Verb.CLOSE:
             return self._close(device, step.holder, now_ms)
@@ -117,7 +150,7 @@ class Person:
             return Outcome.ABSENT
         del device.holders[holder]
         kept_ms = max([now_ms, *device.holders.values()])
-        device.stale_ms = device.gone_ms = kept_ms + self.timing.return_grace_ms
+        device.stale_ms = device.gone_ms = kept_ms + self._times(device)[1]
         return Outcome.TAKEN
 
     def _leave(self, step: Step, *, is_here: bool, now_ms: int) -> Outcome:
@@ -139,6 +172,7 @@ class Person:
             name = step.profile.display_name or self.profile.display_name
             self.profile = replace(step.profile, display_name=name)
         if is_said:
+            device.line = step.line or device.line
             device.is_away = step.is_away
             if not step.keeps_activity:
                 self._speak(device, step.activity, now_ms)
@@ -169,17 +203,32 @@ class Person:
         last = max(self.devices.values(), key=lambda device: device.said, default=None)
         return None if last is None or last.activity is None else (last.activity, last.start_ms)
 
+    def _times(self, device: Device) -> tuple[int, int]:
+        """Return after how long a device is stale, and its grace, in milliseconds."""
+        usual = Times(
+            timedelta(0),
+            timedelta(milliseconds=self.timing.stale_after_ms),
+            timedelta(milliseconds=self.timing.return_grace_ms),
+        )
+        times = device.line.times(usual)
+        return times.stale_after // MILLISECOND, times.return_grace // MILLISECOND
+
+    def channels(self) -> Counter[str]:
+        """Return how many devices are on which channel, as of the last step or sweep."""
+        here = self.devices.values() if self.shown else ()
+        return Counter(device.line.channel for device in here if not device.has_left)
+
     def _extend(self, device: Device, step: Step, now_ms: int) -> None:
-        timing = self.timing
+        stale_after_ms, grace_ms = self._times(device)
         if step.verb in (Verb.HOLD, Verb.RENEW):
-            held_ms = now_ms + timing.stream_lease_ms
+            held_ms = now_ms + self.timing.stream_lease_ms
             device.holders[step.holder] = held_ms
-            device.gone_ms = max(device.gone_ms, held_ms + timing.return_grace_ms)
+            device.gone_ms = max(device.gone_ms, held_ms + grace_ms)
             # Whoever holds a stream is never stale: the grace is not seen by others.
             device.stale_ms = device.gone_ms
         else:
-            device.stale_ms = max(device.stale_ms, now_ms + timing.stale_after_ms)
-            device.gone_ms = max(device.gone_ms, device.stale_ms + timing.return_grace_ms)
+            device.stale_ms = max(device.stale_ms, now_ms + stale_after_ms)
+            device.gone_ms = max(device.gone_ms, device.stale_ms + grace_ms)
 
     def _settle(self, now_ms: int, cause: Cause, enter_ms: int) -> Event | None:
         self.devices = {each: device for each, device in self.devices.items() if device.gone_ms > now_ms}
@@ -187,8 +236,9 @@ class Person:
             device.holders = {
                 holder: held_ms
                 for holder, held_ms in device.holders.items()
-                if held_ms + self.timing.return_grace_ms > now_ms
+                if held_ms + self._times(device)[1] > now_ms
             }
+        self._plan(now_ms)
         before, self.shown = self.shown, self._look(now_ms)
         if self.shown == before:
             return None

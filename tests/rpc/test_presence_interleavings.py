@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from muster.presence.v1.presence_pb2 import Presence, ScopeEvent
 from muster_kit.errors import MusterError
 from muster_kit.redis_client import open_redis
 from muster_presence.model import Activity, Cause, Profile, Role, ScopeId, ScopeKind, Step, Timing, Verb
+from muster_presence.model_channels import USUAL, Line
 from muster_presence.scope_keys import room_of
 from muster_presence.scope_log import RedisScopeLog
 from muster_presence.store import Interval, Spot
@@ -41,6 +43,16 @@ def _activity(kind: str, title: str, is_shared: bool) -> Activity:
 
 
 ACTIVITIES = st.none() | st.builds(_activity, st.sampled_from("ab"), st.sampled_from("pq"), st.booleans())
+# With times of their own, also none at all to return in.
+LINES = st.sampled_from(
+    [
+        None,
+        USUAL,
+        Line("projector"),
+        Line("remote", stale_after=timedelta(seconds=10), return_grace=timedelta(seconds=2)),
+        Line("main", stale_after=timedelta(seconds=60), return_grace=timedelta(0)),
+    ]
+)
 STEPS = st.builds(
     Step,
     verb=st.sampled_from(Verb),
@@ -54,6 +66,7 @@ STEPS = st.builds(
     holder=HOLDERS,
     enter_ms=st.just(0) | st.just(int(START.timestamp() * 1000) - 5),
     cause=st.sampled_from([Cause.LEFT, Cause.REMOVED]),
+    line=LINES,
 )
 
 
@@ -143,6 +156,9 @@ class Interleavings(RuleBasedStateMachine):
         counted = tallies.tallies if tallies else ()
         assert sum(each.people for each in counted) == len(expected)
         assert sum(each.devices for each in counted) == sum(one.device_count for one in expected.values())
+        channels = sum((person.channels() for person in expected.values()), Counter[str]())
+        live = tallies.channels if tallies else {}
+        assert Counter({name: devices for name, (devices, _) in live.items() if devices}) == channels
 
     def listed(self, *, with_staff: bool) -> list[Presence]:
         page = self.runner.run(self.index.people(self.scope, limit=10, with_staff=with_staff))

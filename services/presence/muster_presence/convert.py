@@ -1,12 +1,13 @@
 """Presence between contract and model; pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from muster.presence.v1 import presence_pb2, presence_service_pb2, scope_pb2
 
 from muster_presence.model import Activity, Profile, Role, ScopeId, ScopeKind
+from muster_presence.model_channels import Line
 from muster_presence.settings import PresenceServiceSettings
 from muster_presence.usecases_access import Place
 from muster_presence.usecases_beats import UserBeat
@@ -31,7 +32,13 @@ def places(scopes: Sequence[scope_pb2.Scope]) -> list[Place]:
 def entries(scopes: Sequence[scope_pb2.ScopeEntry]) -> list[Place]:
     """Return the scopes of a request, with the proofs that one may be there."""
     return [
-        Place(ScopeKind(entry.scope.kind), entry.scope.scope_id, entry.ticket, f"scopes[{index}].scope")
+        Place(
+            ScopeKind(entry.scope.kind),
+            entry.scope.scope_id,
+            ticket=entry.ticket,
+            field=f"scopes[{index}].scope",
+            channel=entry.channel,
+        )
         for index, entry in enumerate(scopes)
     ]
 
@@ -75,15 +82,25 @@ def user_beat(message: presence_service_pb2.UserBeat, index: int) -> UserBeat:
 
 
 def lease(
-    settings: PresenceServiceSettings, scopes: Sequence[ScopeId], now: datetime, *, has_stream: bool = False
+    settings: PresenceServiceSettings,
+    held: Mapping[ScopeId, Line],
+    now: datetime,
+    *,
+    has_stream: bool = False,
 ) -> presence_pb2.Lease:
-    """Return the lease of a device that has just beaten, or that has a stream."""
-    lasts = timedelta(milliseconds=settings.timing.stream_lease_ms) if has_stream else settings.stale_after
+    """Return the lease of a device that has just beaten, or that has a stream.
+
+    In several scopes it goes by the one that asks for most.
+    """
+    usual = settings.times
+    times = [line.times(usual) for line in held.values()] or [usual]
+    stream_lease = timedelta(milliseconds=settings.timing.stream_lease_ms)
+    lasts = min((stream_lease if has_stream else each.stale_after) + each.return_grace for each in times)
     return presence_pb2.Lease(
-        next_beat_delay=settings.beat_interval,
-        stale_after=settings.stale_after,
-        expire_time=now + lasts + settings.return_grace,
-        scopes=[scope_message(scope) for scope in scopes],
+        next_beat_delay=min(each.beat_interval for each in times),
+        stale_after=min(each.stale_after for each in times),
+        expire_time=now + lasts,
+        scopes=[scope_message(scope) for scope in held],
     )
 
 

@@ -5,6 +5,8 @@ from enum import IntEnum, StrEnum
 
 from muster_kit.records import record
 
+from muster_presence.model_channels import Line
+
 
 class ScopeKind(IntEnum):
     """What kind of place a scope is; numbers as in the contract, here as below."""
@@ -58,6 +60,8 @@ class Verb(StrEnum):
     """The last stream that the process held has ended without a goodbye."""
     LEAVE = "leave"
     """Says goodbye."""
+    CALL = "call"
+    """Has called a service: whoever is here has done something, on a device that nobody named."""
 
 
 class Outcome(IntEnum):
@@ -129,7 +133,8 @@ class Step:
     `sequence` 0 is for the order of arrival. Without a `profile` it is as before. `keeps_activity` leaves
     what the device does as it was; else no `activity` is nothing in particular. `holder` is the process
     of a stream, and `enter_ms` since when it knows the person to be here, 0 for not at all. One `of_service`
-    is of a device that nobody but a service knows. With `wants_presence` the result holds the person's.
+    is of a device that nobody but a service knows. Without a `line` the device is kept track of as before.
+    With `wants_presence` the result holds the person's, else with `wants_line` the key of the device's line.
     """
 
     verb: Verb
@@ -144,7 +149,9 @@ class Step:
     enter_ms: int = 0
     cause: Cause = Cause.LEFT
     of_service: bool = False
+    line: Line | None = None
     wants_presence: bool = False
+    wants_line: bool = False
 
 
 @dataclass(frozen=True, slots=True)

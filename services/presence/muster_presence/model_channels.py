@@ -9,6 +9,8 @@ from muster_kit.errors import MusterError, Reason, Violation
 MAIN: Final = "main"
 """The channel of who names none."""
 
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
 MOST_CHANNELS: Final = 100
 """So many channels one session may have."""
 
@@ -31,6 +33,18 @@ class Line:
     stale_after: timedelta | None = None
     return_grace: timedelta | None = None
 
+    @property
+    def key(self) -> str:
+        """What the index knows of it; no channel's name holds a colon."""
+        return f"{self.channel}:{_milliseconds(self.stale_after)}:{_milliseconds(self.return_grace)}"
+
+    @classmethod
+    def of_key(cls, key: str) -> "Line":
+        """Return a line of which nothing but its key is known: devices are asked to beat often enough."""
+        channel, stale_after, return_grace = key.split(":")
+        stale = _time_span(stale_after)
+        return cls(channel, stale / 2 if stale else None, stale, _time_span(return_grace))
+
     def times(self, usual: Times) -> Times:
         """Return its times, where it says nothing those of the deployment."""
         return Times(
@@ -38,6 +52,10 @@ class Line:
             usual.stale_after if self.stale_after is None else self.stale_after,
             usual.return_grace if self.return_grace is None else self.return_grace,
         )
+
+
+USUAL: Final = Line()
+"""The main channel, as the deployment has it: one for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +99,11 @@ def require_beats_in_time(line: Line, usual: Times) -> None:
     else:
         return
     raise MusterError(Reason.INVALID_FIELD, violations=[violation])
+
+
+def _milliseconds(span: timedelta | None) -> str:
+    return "" if span is None else str(span // _MILLISECOND)
+
+
+def _time_span(milliseconds: str) -> timedelta | None:
+    return int(milliseconds) * _MILLISECOND if milliseconds else None

@@ -1,15 +1,12 @@
-"""The calls of presence, from contract to use case and back; what is not built yet answers UNIMPLEMENTED."""
-
-import time
-from datetime import timedelta
+"""The calls of presence, from contract to use case and back."""
 
 from muster.presence.v1 import presence_pb2
 from muster.presence.v1 import presence_service_pb2 as pb
-from muster.stream.v1.probe_pb2 import ProbeTimes
 from muster_kit.clock import Clock
 from muster_kit.errors import Reason
 from muster_kit.paging import LARGEST_BIGINT, Pages
 from muster_kit.rpc.call import Call
+from muster_kit.rpc.probe import echo
 from muster_kit.timestamps import time_of
 
 from muster_presence import convert, convert_history, convert_inbox
@@ -71,7 +68,7 @@ class PresenceServicer:
         )
         places = convert.entries(request.scopes)
         async with self._connections.hold(call.caller, said, places) as connection:
-            lease = convert.lease(self._settings, connection.scopes, self._clock.now(), has_stream=True)
+            lease = convert.lease(self._settings, connection.lines, self._clock.now(), has_stream=True)
             opening = self._inboxes.open(
                 call.caller,
                 InboxViewer(convert_inbox.lease_view(lease), request.include_friends),
@@ -104,9 +101,9 @@ class PresenceServicer:
             activity=convert.activity_in(request),
             keeps_activity=not request.HasField("activity"),
         )
-        scopes = await self._beats.beat(call.caller, said, convert.entries(request.scopes))
+        lines = await self._beats.beat(call.caller, said, convert.entries(request.scopes))
         now = self._clock.now()
-        return pb.HeartbeatResponse(lease=convert.lease(self._settings, scopes, now), server_time=now)
+        return pb.HeartbeatResponse(lease=convert.lease(self._settings, lines, now), server_time=now)
 
     async def HeartbeatBatch(
         self, request: pb.HeartbeatBatchRequest, call: Call
@@ -121,6 +118,13 @@ class PresenceServicer:
             refused=[_refused(index, reason) for index, reason in refused.items()],
             next_beat_delay=self._settings.beat_interval,
         )
+
+    async def ReportActivity(
+        self, request: pb.ReportActivityRequest, call: Call
+    ) -> pb.ReportActivityResponse:
+        """Hear who called other services."""
+        await self._beats.called(call.caller, request.organization_id, request.user_ids)
+        return pb.ReportActivityResponse()
 
     async def SetActivity(self, request: pb.SetActivityRequest, call: Call) -> pb.SetActivityResponse:
         """Say what the caller is doing."""
@@ -228,12 +232,7 @@ class PresenceServicer:
 
     async def Probe(self, request: pb.ProbeRequest, call: Call) -> pb.ProbeResponse:
         """Echo the client's clock and payload beside our own clock."""
-        taken = timedelta(seconds=time.monotonic() - call.start_time)
-        now = self._clock.now()
-        times = ProbeTimes(receive_time=now - taken, transmit_time=now)
-        if request.HasField("origin_time"):
-            times.origin_time.CopyFrom(request.origin_time)
-        return pb.ProbeResponse(times=times, payload=request.payload, server_duration=taken)
+        return echo(request, pb.ProbeResponse, call, self._clock)
 
 
 def _wanted(request: pb.ListActiveRequest | pb.CountActiveRequest) -> Wanted:

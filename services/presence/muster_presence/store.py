@@ -1,7 +1,7 @@
 """What presence needs of its index, and what it tells the ledger."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from muster_kit.errors import MusterError
@@ -50,9 +50,10 @@ NoteActivity: TypeAlias = Callable[[ScopeId, Sequence[tuple[str, int]], int], No
 
 
 Result: TypeAlias = tuple[Outcome, int, bytes]
-"""What became of a step, since when the person is here, in milliseconds, and their presence.
+"""What became of a step, since when the person is here, in milliseconds, and what was asked for.
 
-That is the contract's message after it, empty when it was not asked for or the person is not here.
+That is the person's presence after it, as the contract's message, or the key of the device's line; empty when
+neither was, or the person or the device is not here.
 """
 
 
@@ -81,10 +82,14 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Tallies:
-    """All tallies of a scope; `version` grows with each change."""
+    """All tallies of a scope; `version` grows with each change.
+
+    By channel how many devices are on it, and when one last did something, in milliseconds, 0 for not yet.
+    """
 
     version: int
     tallies: Sequence[Tally]
+    channels: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 class PresenceIndex(Protocol):
@@ -148,6 +153,12 @@ class PresenceIndex(Protocol):
 
     async def places(self, organization_id: str, user_id: str, device_id: str, /) -> Sequence[ScopeId]:
         """Return where a device may be; it may have left or vanished there."""
+        ...
+
+    async def whereabouts(
+        self, organization_id: str, user_ids: Sequence[str], /
+    ) -> Mapping[str, Collection[ScopeId]]:
+        """Return where people may be with any device, by their ids."""
         ...
 
 

@@ -1,6 +1,6 @@
 """Presence in Redis: each scope is changed by scripts alone, which also write and publish its events."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any, Final, TypeVar
@@ -11,8 +11,10 @@ from muster_kit.redis_scripts import Argument, answer, has_failed, run, run_all
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 
+from muster_presence.argument_pack import pack
 from muster_presence.model import Cause, Role, ScopeId, State, Step, Timing, Verb
-from muster_presence.scope_keys import SCHEMA, ScopeCommands, places_key, scope_script
+from muster_presence.model_channels import MAIN
+from muster_presence.scope_keys import SCHEMA, ScopeCommands, scope_script
 from muster_presence.store import (
     Device,
     Interval,
@@ -24,14 +26,15 @@ from muster_presence.store import (
     Tallies,
     Tally,
 )
-from muster_presence.store_redis_steps import TAKEN_CODES, Places, arguments_of, results_of
+from muster_presence.store_redis_places import read_places
+from muster_presence.store_redis_steps import TAKEN_CODES, Places, lasts_ms, packed_steps, results_of
 
 T = TypeVar("T")
 
 SCOPES: Final = f"muster:{SCHEMA}:scopes"
 """Scopes by when something in them runs out at the latest: what a sweep goes by."""
 
-_ACTS: Final = frozenset({Verb.BEAT, Verb.TOUCH, Verb.HOLD})
+_ACTS: Final = frozenset({Verb.BEAT, Verb.TOUCH, Verb.HOLD, Verb.CALL})
 """These say that the person does something, unless they are away."""
 
 _CLAIM_MS: Final = 5_000
@@ -74,13 +77,10 @@ class RedisPresence:
         now_ms = self._commands.now_ms()
         parts = list(_parts(steps, _STEPS_A_SCRIPT))
         commands = [
-            self._commands.make(self._change, scope, *arguments_of(part), now_ms=now_ms)
+            self._commands.make(self._change, scope, packed_steps(part), now_ms=now_ms)
             for scope, part in parts
         ]
-        due_ms = {
-            scope.key: now_ms + min(map(self._lasts_ms, {step.verb for step in each}))
-            for scope, each in steps.items()
-        }
+        due_ms = {scope.key: now_ms + self._shortest_ms(each) for scope, each in steps.items()}
         # After the steps, so that a sweep in between does not take the scope off for good.
         replies = await run_all(self._redis, commands, follow=partial(_register, due_ms=due_ms))
         taken: dict[ScopeId, list[Result] | MusterError] = {scope: [] for scope in steps}
@@ -106,10 +106,10 @@ class RedisPresence:
         now_ms = self._commands.now_ms()
         parts = list(_parts(devices, _DEVICES_A_SCRIPT))
         commands = [
-            self._commands.make(self._renew, scope, holder, *chain.from_iterable(part), now_ms=now_ms)
+            self._commands.make(self._renew, scope, holder, pack(chain.from_iterable(part)), now_ms=now_ms)
             for scope, part in parts
         ]
-        due_ms = {scope.key: now_ms + self._lasts_ms(Verb.RENEW) for scope in devices}
+        due_ms = {scope.key: now_ms + lasts_ms(Verb.RENEW, None, self._timing) for scope in devices}
         replies = await run_all(self._redis, commands, follow=partial(_register, due_ms=due_ms))
         lost: list[Spot] = []
         for (scope, part), command, reply in zip(parts, commands, replies, strict=True):
@@ -178,13 +178,19 @@ class RedisPresence:
             for field, count in counted.items()
             if field.startswith(b"p")
         ]
-        return Tallies(version, tallies) if exists else None
+        return Tallies(version, tallies, _channels(counted, tallies)) if exists else None
 
     async def places(self, organization_id: str, user_id: str, device_id: str) -> Sequence[ScopeId]:
         """Return where a device may be; it may have left or vanished there."""
-        found: list[bytes] = await answer(self._redis.zrange(places_key(organization_id, user_id), 0, -1))
-        named = (place.decode().partition("\0") for place in found)
-        return [ScopeId.of_key(key) for device, _, key in named if device == device_id]
+        found = await read_places(self._redis, organization_id, [user_id])
+        return [scope for device, scope in found[user_id] if device == device_id]
+
+    async def whereabouts(
+        self, organization_id: str, user_ids: Sequence[str]
+    ) -> Mapping[str, Collection[ScopeId]]:
+        """Return where people may be with any device, by their ids, in one round trip."""
+        found = await read_places(self._redis, organization_id, user_ids)
+        return {user_id: {scope for _, scope in places} for user_id, places in found.items()}
 
     async def _look(self, scope: ScopeId, *wanted: Argument) -> tuple[bool, PeoplePage]:
         exists, seq, next_after, *flat = await run(
@@ -206,17 +212,10 @@ class RedisPresence:
             self._tell(scope, facts)
         return due
 
-    def _lasts_ms(self, verb: Verb) -> int:
-        timing = self._timing
-        match verb:
-            case Verb.BEAT | Verb.TOUCH:
-                return timing.stale_after_ms
-            case Verb.HOLD | Verb.RENEW:
-                return timing.stream_lease_ms + timing.return_grace_ms
-            case Verb.CLOSE:
-                return timing.return_grace_ms
-            case Verb.LEAVE:
-                return timing.memory_ms
+    def _shortest_ms(self, steps: Sequence[Step]) -> int:
+        verbs = {step.verb for step in steps}
+        lines = {step.line for step in steps}
+        return min(lasts_ms(verb, line, self._timing) for verb in verbs for line in lines)
 
     def _tell_activities(
         self, scope: ScopeId, steps: Sequence[Step], codes: Sequence[int], now_ms: int
@@ -259,6 +258,14 @@ def interval_of(fact: Sequence[Any]) -> Interval:
         leave_ms=leave_ms or None,
         cause=Cause(cause) if cause else None,
     )
+
+
+def _channels(counted: Mapping[bytes, int], tallies: Sequence[Tally]) -> Mapping[str, tuple[int, int]]:
+    """Return devices and last activities by channel; who is on no other is on the main one."""
+    devices = {field[1:].decode(): count for field, count in counted.items() if field.startswith(b"c")}
+    devices[MAIN] = sum(tally.devices for tally in tallies) - sum(devices.values())
+    acted = {field[1:].decode(): time_ms for field, time_ms in counted.items() if field.startswith(b"l")}
+    return {name: (devices.get(name, 0), acted.get(name, 0)) for name in devices.keys() | acted.keys()}
 
 
 def _tally(combination: bytes, people: int, devices: int) -> Tally:

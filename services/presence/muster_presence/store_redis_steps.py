@@ -2,16 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Final
 
-from muster_kit.redis_scripts import Argument, answer
+from muster_kit.redis_scripts import answer
 from redis.asyncio import Redis
 
-from muster_presence.model import Outcome, ScopeId, Step, Verb
+from muster_presence.argument_pack import pack
+from muster_presence.model import Outcome, ScopeId, Step, Timing, Verb
+from muster_presence.model_channels import Line
 from muster_presence.scope_keys import KEEP_MS, bell_call, places_key
 from muster_presence.store import Result
 
 _MOST_PLACES: Final = 64
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 # What the script answers a step: that its place is to be kept is said of those that are taken.
 _TO_BE_KEPT: Final = 3
@@ -29,14 +33,19 @@ _GOES: Final = frozenset(
 """After these a device is not there any more."""
 
 _COMES: Final = frozenset({Verb.BEAT, Verb.HOLD, Verb.TOUCH})
-# Flags of a step, beside those of its activity.
+# Flags of a step.
+_FRIENDLY: Final = 2
 _KEEPS: Final = 4
-_WANTS: Final = 8
+_WANTS_PRESENCE: Final = 8
+_WANTS_LINE: Final = 16
+_DIGITS: Final = [str(number) for number in range(32)]
+_SIGNS: Final = ("0", "1")
+_AS_BEFORE: Final = ("0", "", "")
 
 
-def arguments_of(steps: Iterable[Step]) -> list[Argument]:
-    """Return the arguments of the script for steps of one scope."""
-    flat: list[Argument] = []
+def packed_steps(steps: Iterable[Step]) -> bytes:
+    """Return steps of one scope as an argument of the script."""
+    flat: list[str | bytes] = []
     for step in steps:
         profile, activity = step.profile, step.activity
         sign, packed, key, flags = "-", b"", "", 0
@@ -46,32 +55,50 @@ def arguments_of(steps: Iterable[Step]) -> list[Argument]:
             sign, packed, key = "+", activity.packed, activity.key
             flags = activity.is_shared + 2 * activity.for_friends
         # A service's device is asked for by nobody, but where friends see what it does, they look.
-        if step.verb in _COMES and (not step.of_service or flags >= 2):
+        if step.verb in _COMES and (not step.of_service or flags >= _FRIENDLY):
             flags += _KEEPS
         if step.wants_presence:
-            flags += _WANTS
-        flat += (
-            *(step.verb.value, step.user_id, step.device_id, f"{step.sequence:020}", int(step.is_away)),
-            *(
-                (profile.role.value, profile.display_name, profile.participant_id)
-                if profile is not None
-                else (0, "", "")
-            ),
-            *(sign, packed, key, flags, step.holder, step.enter_ms, step.cause.value),
-        )
-    return flat
+            flags += _WANTS_PRESENCE
+        elif step.wants_line:
+            flags += _WANTS_LINE
+        holder = step.holder if step.line is None else f"{step.holder} {step.line.key}"
+        flat += (step.verb, step.user_id, step.device_id, f"{step.sequence:020}", _SIGNS[step.is_away])
+        if profile is None:
+            flat += _AS_BEFORE
+        else:
+            flat += (_DIGITS[profile.role], profile.display_name, profile.participant_id)
+        flat += (sign, packed, key, _DIGITS[flags], holder, str(step.enter_ms), _DIGITS[step.cause])
+    return pack(flat)
 
 
 def results_of(steps: Sequence[Step], codes: Sequence[int], wanted: Sequence[bytes]) -> list[Result]:
-    """Return what became of steps, of the script's codes and times and the presences that were wanted."""
+    """Return what became of steps, of the script's codes and times and what of them was wanted."""
     told = zip(steps, codes[::2], codes[1::2], strict=True)
     if not wanted:
         return [(_OUTCOMES[code], enter_ms, b"") for _, code, enter_ms in told]
-    presences = iter(wanted)
+    answers = iter(wanted)
     return [
-        (_OUTCOMES[code], enter_ms, next(presences) if step.wants_presence else b"")
+        (_OUTCOMES[code], enter_ms, next(answers) if step.wants_presence or step.wants_line else b"")
         for step, code, enter_ms in told
     ]
+
+
+def lasts_ms(verb: Verb, line: Line | None, usual: Timing) -> int:
+    """Return after how long at the earliest something runs out of what a step has begun."""
+    grace_ms, stale_after_ms = usual.return_grace_ms, usual.stale_after_ms
+    if line is not None and line.return_grace is not None:
+        grace_ms = line.return_grace // _MILLISECOND
+    if line is not None and line.stale_after is not None:
+        stale_after_ms = line.stale_after // _MILLISECOND
+    match verb:
+        case Verb.BEAT | Verb.TOUCH | Verb.CALL:
+            return stale_after_ms
+        case Verb.HOLD | Verb.RENEW:
+            return usual.stream_lease_ms + grace_ms
+        case Verb.CLOSE:
+            return grace_ms
+        case Verb.LEAVE:
+            return usual.memory_ms
 
 
 class Places:

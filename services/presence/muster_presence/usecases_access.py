@@ -1,5 +1,6 @@
 """Who may be where, as what; and who may look where."""
 
+from dataclasses import replace
 from typing import Final, Protocol
 
 from muster_kit.caller import Caller, CallerKind, OrganizationRole, RoomRole
@@ -7,6 +8,8 @@ from muster_kit.errors import MusterError, Reason, Violation
 from muster_kit.records import record
 
 from muster_presence.model import Profile, Role, ScopeId, ScopeKind
+from muster_presence.model_channels import USUAL, Line
+from muster_presence.usecases_lines import Lines
 
 _ADMIN_ROLES: Final = frozenset({OrganizationRole.OWNER, OrganizationRole.ADMIN})
 _ROLES: Final = {
@@ -25,14 +28,16 @@ class Place:
     scope_id: str = ""
     ticket: str = ""
     field: str = "scope"
+    channel: str = ""
 
 
 @record
 class Presence:
-    """Where someone may be, and as what."""
+    """Where someone may be, as what, and how their device is kept track of."""
 
     scope: ScopeId
     profile: Profile
+    line: Line = USUAL
 
 
 @record
@@ -55,8 +60,9 @@ class Tickets(Protocol):
 class Doors:
     """Lets callers into scopes, by their tickets or by what they are in the organization."""
 
-    def __init__(self, tickets: Tickets) -> None:
+    def __init__(self, tickets: Tickets, lines: Lines) -> None:
         self._tickets = tickets
+        self._lines = lines
 
     def home(self, caller: Caller) -> Place:
         """Return where a caller is who names no place: the room of their ticket, or the organization."""
@@ -67,10 +73,31 @@ class Doors:
     async def enter(self, caller: Caller, place: Place) -> Presence:
         """Let a caller be in a place.
 
-        NOT_FOUND when they have no ticket to it, INVALID_FIELD when the one they named is no good,
-        TICKET_REVOKED when it was withdrawn.
+        NOT_FOUND when they have no ticket to it, INVALID_FIELD when the one they named is no good or there is
+        no such channel, TICKET_REVOKED when it was withdrawn.
         """
         scope = scope_of(caller.organization_id, place)
+        presence = await self._presence(caller, scope, place)
+        if scope.kind is not ScopeKind.SESSION and not place.channel:
+            return presence
+        line = await self._lines.find(
+            scope,
+            place.channel,
+            sees_hidden=presence.profile.role is Role.STAFF,
+            field=f"{place.field.removesuffix('.scope')}.channel",
+        )
+        return replace(presence, line=line)
+
+    async def line_again(self, scope: ScopeId, key: str) -> Line:
+        """Return how a device is kept track of by now that was so before, by the key of its line."""
+        before = Line.of_key(key)
+        lines = await self._lines.known(scope) if scope.kind is ScopeKind.SESSION else {}
+        if lines is None:
+            return before
+        found = lines.get(before.channel)
+        return found.line if found is not None else Line(before.channel)
+
+    async def _presence(self, caller: Caller, scope: ScopeId, place: Place) -> Presence:
         if scope.kind is ScopeKind.ORGANIZATION:
             if caller.is_ticket:
                 raise MusterError(Reason.NOT_FOUND, detail="a ticket is for its room alone")

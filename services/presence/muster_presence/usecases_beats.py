@@ -9,6 +9,7 @@ from muster_kit.errors import MusterError, Reason
 from muster_kit.records import record
 
 from muster_presence.model import Activity, Outcome, Profile, ScopeId, Step, Verb
+from muster_presence.model_channels import USUAL, Line
 from muster_presence.store import PresenceIndex
 from muster_presence.usecases_access import Doors, Place, Presence, require_service_for, scope_of
 from muster_presence.usecases_steps import StepQueue
@@ -38,6 +39,7 @@ class Said:
             activity=self.activity,
             keeps_activity=self.keeps_activity,
             holder=holder,
+            line=presence.line if presence is not None else None,
         )
 
 
@@ -67,8 +69,8 @@ class Beats:
         self._doors = doors
         self._adopt = adopt
 
-    async def beat(self, caller: Caller, said: Said, places: Sequence[Place]) -> Sequence[ScopeId]:
-        """Be in the places, or without any where the device is already; return where it is.
+    async def beat(self, caller: Caller, said: Said, places: Sequence[Place]) -> Mapping[ScopeId, Line]:
+        """Be in the places, or without any where the device is already; return where it is, on which lines.
 
         Raises what `Doors.enter` raises.
         """
@@ -80,7 +82,7 @@ class Beats:
         beats = [(presence.scope, said.step(Verb.BEAT, caller, presence)) for presence in entered]
         steps = [(scope, self._adopt(scope, step)) for scope, step in beats]
         await self._queue.submit(steps)
-        return [presence.scope for presence in entered]
+        return {presence.scope: presence.line for presence in entered}
 
     async def set_activity(self, caller: Caller, said: Said, place: Place) -> bytes:
         """Say what the caller does in a scope; return their presence there, as the contract's message.
@@ -126,14 +128,41 @@ class Beats:
             await self._queue.submit(steps)
         return refused
 
-    async def _touch(self, caller: Caller, said: Said) -> list[ScopeId]:
-        """Beat where the device is already; return where that is."""
+    async def called(self, caller: Caller, organization_id: str, user_ids: Sequence[str]) -> None:
+        """Let people who called some service have done something wherever they are already.
+
+        PERMISSION_DENIED when the service does not act for the organization.
+        """
+        require_service_for(caller, organization_id)
+        whereabouts = await self._index.whereabouts(organization_id, user_ids)
+        steps = [
+            (scope, Step(verb=Verb.CALL, user_id=user_id, device_id=""))
+            for user_id, scopes in whereabouts.items()
+            for scope in scopes
+        ]
+        if steps:
+            await self._queue.submit(steps)
+
+    async def _touch(self, caller: Caller, said: Said) -> Mapping[ScopeId, Line]:
+        """Beat where the device is already; return where that is, on which lines."""
         scopes = await self._whereabouts(caller, said.device_id)
         if not scopes:
-            return []
-        results = await self._queue.submit([(scope, said.step(Verb.TOUCH, caller)) for scope in scopes])
-        told = zip(scopes, results, strict=True)
-        return [scope for scope, (outcome, *_) in told if outcome is not Outcome.ABSENT]
+            return {}
+        step = replace(said.step(Verb.TOUCH, caller), wants_line=True)
+        results = await self._queue.submit([(scope, step) for scope in scopes])
+        here: dict[ScopeId, Line] = {}
+        changed = []
+        for scope, (outcome, _, key) in zip(scopes, results, strict=True):
+            if outcome is Outcome.TAKEN:
+                here[scope] = line = await self._doors.line_again(scope, key.decode())
+                if line.key.encode() != key:
+                    changed.append((scope, replace(step, line=line)))
+            elif outcome is Outcome.LATE:
+                here[scope] = USUAL
+        if changed:
+            # It has been configured otherwise since the device said where it is.
+            await self._queue.submit(changed)
+        return here
 
     async def _whereabouts(self, caller: Caller, device_id: str) -> list[ScopeId]:
         found = await self._index.places(caller.organization_id, caller.subject, device_id)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
@@ -13,6 +13,7 @@ from muster_kit.errors import MusterError
 from muster_kit.streams.background import Background
 
 from muster_presence.model import Outcome, ScopeId, Step, Verb
+from muster_presence.model_channels import USUAL, Line
 from muster_presence.store import Device, PresenceIndex, Result, Spot
 from muster_presence.usecases_access import Doors, Place
 from muster_presence.usecases_beats import Said
@@ -40,11 +41,15 @@ class _Hold:
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """One open stream and its device, the scopes it opened with, and what it holds by now."""
+    """One open stream and its device, and what it holds by now."""
 
     device: _OwnDevice
-    scopes: Sequence[ScopeId]
     holds: dict[Spot, _Hold] = field(default_factory=dict)
+
+    @property
+    def lines(self) -> Mapping[ScopeId, Line]:
+        """Where the device is, and how it is kept track of there."""
+        return {spot.scope: hold.step.line or USUAL for spot, hold in self.holds.items()}
 
 
 class Connections:
@@ -83,7 +88,7 @@ class Connections:
             for presence in entered
         }
         device = (caller.organization_id, caller.subject, said.device_id)
-        connection = Connection(device, tuple(steps))
+        connection = Connection(device)
         self._open[device] = (*self._open.get(device, ()), connection)
         try:
             # Held before the index is asked: who is cancelled meanwhile lets go of what it was given.

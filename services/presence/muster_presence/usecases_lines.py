@@ -12,7 +12,7 @@ from muster_kit.db.group_commit import GroupCommit
 from muster_kit.errors import MusterError, Reason, Violation
 
 from muster_presence.model import ScopeId, ScopeKind
-from muster_presence.model_channels import MAIN, Line
+from muster_presence.model_channels import MAIN, USUAL, Line
 
 _KEPT_SECONDS: Final = 5.0
 _MOST_KEPT: Final = 4096
@@ -77,14 +77,14 @@ class Lines:
         if scope.kind is not ScopeKind.SESSION:
             if channel:
                 raise _refused(field, "is for sessions")
-            return Line()
+            return USUAL
         lines = await self.known(scope)
         if lines is None:
-            return Line()
+            return USUAL
         found = lines.get(channel or MAIN)
         if channel not in ("", MAIN) and (found is None or (found.hidden_from_students and not sees_hidden)):
             raise _refused(field, "is no channel of the session")
-        return found.line if found is not None else Line()
+        return found.line if found is not None else USUAL
 
     async def known(self, scope: ScopeId) -> ChannelLines | None:
         """Return the lines of a session, None while nobody knows."""

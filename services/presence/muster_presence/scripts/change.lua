@@ -1,7 +1,8 @@
--- ARGV after the head, for each step: verb, user, device, sequence (20 digits), away, role (0: as before), name,
--- seat, activity ('=' as before, '-' none, '+'), its message, its key, flags (1: it is shared, 2: friends see it,
--- 4: the place is to be kept, 8: the presence is wanted), holder, time of entering, cause.
--- Returns {next due, presences that were wanted, facts, outcome and time of entering of each step}.
+-- ARGV after the head: an array in MessagePack, for each step: verb, user, device, sequence (20 digits), away, role
+-- (0: as before), name, seat, activity ('=' as before, '-' none, '+'), its message, its key, flags (1: it is shared,
+-- 2: friends see it, 4: the place is to be kept, 8: the presence is wanted, 16: the line is), holder, time of
+-- entering, cause. Behind the holder and a space may stand the device's line.
+-- Returns {next due, presences and lines that were wanted, facts, outcome and time of entering of each step}.
 local TAKEN, LATE, ABSENT, TO_BE_KEPT = 0, 1, 2, 3
 local NONE = string.rep('0', 20)
 local STEP, KEEP_PLACE_MS = 15, 60000
@@ -31,7 +32,8 @@ local function close(device, holder)
     device.h[holder] = nil
     local kept = now
     for _, held in pairs(device.h) do kept = math.max(kept, held) end
-    device.stale, device.gone = kept + grace, kept + grace
+    local _, _, own_grace = line_of(device)
+    device.stale, device.gone = kept + own_grace, kept + own_grace
     return TAKEN
 end
 
@@ -67,23 +69,48 @@ local function be_here(person, step, is_new)
         device.away = step.is_away
         if step.activity ~= '=' then speak(person, device, step) end
     end
+    if is_said and step.line then device.l = step.line ~= 'main::' and step.line or nil end
+    local name, own_stale, own_grace = line_of(device)
     if step.verb == 'hold' or step.verb == 'renew' then
         device.h[step.holder] = now + lease
-        device.gone = math.max(device.gone, now + lease + grace)
+        device.gone = math.max(device.gone, now + lease + own_grace)
         device.stale = device.gone
     else
-        device.stale = math.max(device.stale, now + stale_after)
-        device.gone = math.max(device.gone, device.stale + grace)
+        device.stale = math.max(device.stale, now + own_stale)
+        device.gone = math.max(device.gone, device.stale + own_grace)
     end
     person.seen = now
-    if step.verb ~= 'renew' and not step.is_away then person.act = now end
+    if step.verb ~= 'renew' and not step.is_away then person.act, acted[name] = now, true end
     -- Where the device is, is kept elsewhere, and need not be said again with every beat.
     if not step.keeps_place or now < (device.kept or 0) + KEEP_PLACE_MS then return TAKEN end
     device.kept = now
     return TO_BE_KEPT
 end
 
+-- Streams need nobody's beats; of devices without one it was the one last heard of.
+local function call(person)
+    local latest, latest_id, is_held
+    for device_id, device in pairs(person.d) do
+        if not device.left and device.gone > now then
+            is_held = is_held or next(device.h) ~= nil
+            local is_later = not latest or device.stale > latest.stale
+            if is_later or (device.stale == latest.stale and device_id > latest_id) then
+                latest, latest_id = device, device_id
+            end
+        end
+    end
+    if not latest then return ABSENT end
+    local name, own_stale, own_grace = line_of(latest)
+    if not is_held then
+        latest.stale = math.max(latest.stale, now + own_stale)
+        latest.gone = math.max(latest.gone, latest.stale + own_grace)
+    end
+    person.seen, person.act, acted[name] = now, now, true
+    return TAKEN
+end
+
 local function apply(person, step)
+    if step.verb == 'call' then return call(person) end
     local device = person.d[step.device_id]
     if step.verb == 'close' then return close(device, step.holder) end
     if device and step.sequence ~= NONE and step.sequence < device.q then return LATE end
@@ -94,23 +121,30 @@ local function apply(person, step)
     return be_here(person, step, not is_here)
 end
 
-local reply, wanted = {}, {}
-for at = HEAD + 1, #ARGV, STEP do
-    local flags = tonumber(ARGV[at + 11])
+local said, reply, wanted = cmsgpack.unpack(ARGV[HEAD + 1]), {}, {}
+for at = 1, #said, STEP do
+    local flags = tonumber(said[at + 11])
     local step = {
-        verb = ARGV[at], user_id = ARGV[at + 1], device_id = ARGV[at + 2], sequence = ARGV[at + 3],
-        is_away = ARGV[at + 4] == '1', role = tonumber(ARGV[at + 5]), name = ARGV[at + 6], seat = ARGV[at + 7],
-        activity = ARGV[at + 8], packed = ARGV[at + 9], key = ARGV[at + 10], is_shared = flags % 2 == 1,
-        is_friendly = flags % 4 >= 2, keeps_place = flags % 8 >= 4, holder = ARGV[at + 12],
+        verb = said[at], user_id = said[at + 1], device_id = said[at + 2], sequence = said[at + 3],
+        is_away = said[at + 4] == '1', role = tonumber(said[at + 5]), name = said[at + 6], seat = said[at + 7],
+        activity = said[at + 8], packed = said[at + 9], key = said[at + 10], is_shared = flags % 2 == 1,
+        is_friendly = flags % 4 >= 2, keeps_place = flags % 8 >= 4, holder = said[at + 12],
     }
+    local space = string.find(step.holder, ' ', 1, true)
+    if space then
+        step.holder, step.line = string.sub(step.holder, 1, space - 1), string.sub(step.holder, space + 1)
+    end
     local person = load_person(step.user_id)
     local outcome = apply(person, step)
     local is_taken = outcome == TAKEN or outcome == TO_BE_KEPT
     if is_taken then
-        local cause = step.verb == 'leave' and tonumber(ARGV[at + 14]) or VANISHED
-        settle(step.user_id, person, cause, tonumber(ARGV[at + 13]))
+        local cause = step.verb == 'leave' and tonumber(said[at + 14]) or VANISHED
+        settle(step.user_id, person, cause, tonumber(said[at + 13]))
     end
-    if flags >= 8 then
+    if flags >= 16 then
+        local device = is_taken and person.d[step.device_id]
+        table.insert(wanted, device and (device.l or 'main::') or '')
+    elseif flags >= 8 then
         local device = speaker(person)
         local is_seen = is_taken and person.shown ~= ''
         table.insert(wanted, is_seen and presence(step.user_id, person, device and activity_of(device) or '') or '')

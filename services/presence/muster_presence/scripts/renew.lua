@@ -1,17 +1,18 @@
--- ARGV after the head: holder, then user and device of each. Returns which of these have to be held anew, counted
--- from 0: they have left, or it is not known that the holder has them.
-local holder, lost = ARGV[HEAD + 1], {}
-for at = HEAD + 2, #ARGV, 2 do
-    local person = load_person(ARGV[at])
-    local device = person.d[ARGV[at + 1]]
+-- ARGV after the head: holder, and an array in MessagePack of user and device of each. Returns which of these have
+-- to be held anew, counted from 0: they have left, or it is not known that the holder has them.
+local holder, held, lost = ARGV[HEAD + 1], cmsgpack.unpack(ARGV[HEAD + 2]), {}
+for at = 1, #held, 2 do
+    local person = load_person(held[at])
+    local device = person.d[held[at + 1]]
     if device and device.h[holder] and device.stale > now then
         device.h[holder] = now + lease
-        device.gone = math.max(device.gone, now + lease + grace)
+        local _, _, own_grace = line_of(device)
+        device.gone = math.max(device.gone, now + lease + own_grace)
         device.stale = device.gone
         person.seen = now
-        save(ARGV[at], person)
+        save(held[at], person)
     else
-        table.insert(lost, (at - HEAD - 2) / 2)
+        table.insert(lost, (at - 1) / 2)
     end
 end
 finish()

@@ -7,14 +7,17 @@
 --         the same, and the event.
 -- KEYS[5] state: a hash of epoch (8 bytes), seq, number of the last who came, version of the counts, and which
 --         run of the server this is, as the last who watched found it.
--- KEYS[6] counts: a hash of how many people (p) and devices (d) have a role, a state and an activity.
+-- KEYS[6] counts: a hash of how many people (p) and devices (d) have a role, a state and an activity; of how many
+--         devices are on a channel (c) other than the main one.
 --
 -- A person has who {n=name, r=role, s=seat}, d (devices by id), said, came, act, seen (times), and while
--- they are here no (their number), shown (what others see of them) and tally (what they count as).
+-- they are here no (their number), shown (what others see of them), tally (what they count as) and lines (how
+-- many devices are on other channels than the main one).
 -- What friends alone see is friendly, absent for nothing: they are called when it changes.
 -- A device has q (sequence), away, stale, gone, h (times by holder), a (activity), k (its key), b (since
--- when), pub (whether it is shared), fr (whether friends see it wherever it is), said, left and kept (when it
--- was last said that its place is to be kept).
+-- when), pub (whether it is shared), fr (whether friends see it wherever it is), said, left, kept (when it
+-- was last said that its place is to be kept) and, unless all are as usual, l: its channel, after how many
+-- milliseconds it is stale, and its grace, with colons between, and nothing for a usual one.
 --
 -- ARGV begins with: now, scope (the contract's message), epoch for a new life, channel, channel of staff,
 -- stale after, grace, stream lease, memory, events to keep, milliseconds to keep the scope, channel of
@@ -55,7 +58,14 @@ do
         epoch, seq, last_no, version = new_epoch, 0, 0, now
     end
 end
-local old_version, events, publics, facts, rung = version, {}, {}, {}, {}
+local old_version, events, publics, facts, rung, acted = version, {}, {}, {}, {}, {}
+
+-- A device's channel, after how long it is stale, and its grace.
+local function line_of(device)
+    if not device.l then return 'main', stale_after, grace end
+    local name, own_stale, own_grace = string.match(device.l, '^(.-):(%d*):(%d*)$')
+    return name, tonumber(own_stale) or stale_after, tonumber(own_grace) or grace
+end
 
 local function load_person(user_id)
     local packed = redis.call('HGET', people, user_id)
@@ -111,15 +121,33 @@ local function emit(kind, bytes, public_kind, public_bytes)
     redis.call('RPUSH', log, struct.pack('>I4', #public) .. public .. event)
 end
 
+local function add_to(field, amount)
+    if redis.call('HINCRBY', counts, field, amount) <= 0 then redis.call('HDEL', counts, field) end
+end
+
 local function count(tally, by)
     if tally == '' then return end
     local devices, combination = struct.unpack('>I2', tally), string.sub(tally, 3)
-    for field, amount in pairs({p = by, d = by * devices}) do
-        if redis.call('HINCRBY', counts, field .. combination, amount) <= 0 then
-            redis.call('HDEL', counts, field .. combination)
+    add_to('p' .. combination, by)
+    add_to('d' .. combination, by * devices)
+    version = version + 1
+end
+
+-- Devices on other channels than the main one count there as well.
+local function count_lines(person, is_here)
+    local found
+    if is_here then
+        for _, device in pairs(person.d) do
+            local name = device.l and not device.left and line_of(device) or 'main'
+            if name ~= 'main' then
+                found = found or {}
+                found[name] = (found[name] or 0) + 1
+            end
         end
     end
-    version = version + 1
+    for name, amount in pairs(person.lines or {}) do add_to('c' .. name, -amount) end
+    for name, amount in pairs(found or {}) do add_to('c' .. name, amount) end
+    person.lines = found
 end
 
 local function forget_past(person)
@@ -127,8 +155,9 @@ local function forget_past(person)
         if device.gone <= now then
             person.d[device_id] = nil
         else
+            local _, _, own_grace = line_of(device)
             for holder, held in pairs(device.h) do
-                if held + grace <= now then device.h[holder] = nil end
+                if held + own_grace <= now then device.h[holder] = nil end
             end
         end
     end
@@ -174,6 +203,7 @@ local function tell(user_id, person, cause, enter)
         count(tally, 1)
         person.tally = tally
     end
+    count_lines(person, is_here)
     ring(user_id, person, is_here, shown ~= person.shown)
     if shown == person.shown then return end
     if is_here and not was_here then
@@ -246,6 +276,9 @@ local function finish()
         redis.call('PUBLISH', staff_channel, '\2counts')
     end
     if #rung > 0 then redis.call('PUBLISH', bell, '\2p' .. table.concat(rung, '\0')) end
+    if not is_home then
+        for name in pairs(acted) do redis.call('HSET', state, 'l' .. name, now) end
+    end
     redis.call('HSET', state, 'epoch', epoch, 'seq', seq + #events, 'no', last_no, 'version', version)
     for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, keep_ms) end
     local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
