@@ -8,6 +8,7 @@ import pytest
 from muster.presence.v1 import presence_service_pb2 as presence_pb
 from muster.presence.v1.attendance_pb2 import AttendanceEvent
 from muster_kit.db import Commands, Database
+from muster_kit.redis_client import open_redis
 from muster_kit.streams import RedisPublisher
 from muster_presence.attendance_rooms import room_of
 from muster_presence.convert_attendance import encode_event
@@ -20,7 +21,6 @@ from muster_presence.store_attendance import AttendanceRoom
 from muster_presence.store_postgres_attendance import PostgresAttendanceRoom
 from muster_presence.tables import ROOMS, SCHEMA
 from muster_presence.usecases_attendance_records import BY_THE_CLOCK, Custom, Observed, write_down
-from redis.asyncio import Redis
 
 from tests.rpc.house import House
 from tests.rpc.registers import ENDED, EXCUSED, LATE, Register, minute, new_register
@@ -48,7 +48,7 @@ async def register(house: House) -> Register:
 async def commands_of(house: House) -> AsyncIterator[Commands[AttendanceRoom]]:
     """Write attendance as one more worker does."""
     database = Database.open(house.urls.app_url, pool_size=1)
-    redis = Redis.from_url(house.settings.redis_url)
+    redis = open_redis(house.settings.redis_url)
     commands: Commands[AttendanceRoom] = Commands(
         database,
         ROOMS,

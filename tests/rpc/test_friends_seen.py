@@ -15,6 +15,7 @@ from muster_presence.store_redis_friends import RedisFriendPresence
 from redis.asyncio import Redis
 
 from tests.conftest import TestStores
+from tests.one_server import of_one_server
 from tests.rpc.presence_index import TIMING, Place
 
 PEOPLE = ("ana", "bo")
@@ -78,6 +79,7 @@ def a_step(dice: random.Random) -> Step:
 
 
 @pytest.mark.parametrize("seed", range(12))
+@of_one_server
 async def test_whoever_looks_when_called_has_seen_everything(stores: TestStores, seed: int) -> None:
     dice = random.Random(seed)
     async with open_redis(stores.redis_url) as redis:

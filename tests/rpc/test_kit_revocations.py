@@ -15,6 +15,7 @@ from muster_kit.rpc.revocations import CHANNEL, RECENT, Revocations
 from redis.asyncio import Redis
 
 from tests.conftest import TestStores
+from tests.one_server import of_one_server
 from tests.quickness import assert_quick
 from tests.rpc.kit_service import hearing
 
@@ -166,6 +167,7 @@ async def test_being_heard_again_keeps_nothing_longer(redis: Redis) -> None:
                 await later.revoke("room", "somebody", 1)
 
 
+@of_one_server
 async def test_silence_is_told_from_a_dead_connection(redis: Redis) -> None:
     revocations = Revocations(redis, silence_seconds=0.4)
     heard = Heard(revocations)

@@ -12,6 +12,7 @@ import pytest
 from muster_kit.redis_client import open_redis
 
 from tests.conftest import TestStores
+from tests.one_server import of_one_server
 from tests.rpc.scoring_fixtures import Scoring, open_scoring
 from tests.waiting import until
 
@@ -40,6 +41,7 @@ async def _seconds(call: Awaitable[Any]) -> float:
     return time.perf_counter() - started
 
 
+@of_one_server
 async def test_only_the_first_wait_for_a_redis_that_hangs(scoring: Scoring, stores: TestStores) -> None:
     game = scoring.game(base_points=10)
     round_id = await game.open()

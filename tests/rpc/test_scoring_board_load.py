@@ -16,6 +16,7 @@ from muster_scoring.store_redis import RedisBoards
 from redis.asyncio import Redis
 
 from tests.conftest import TestStores
+from tests.one_server import of_one_server
 from tests.quickness import assert_quick
 from tests.rpc.scoring_fixtures import Scoring, open_scoring
 from tests.rpc.scoring_game import Game
@@ -111,6 +112,7 @@ async def _whole(redis: Redis, game: Game) -> list[str]:
     return found
 
 
+@of_one_server
 async def test_a_large_board_is_loaded_while_everybody_goes_on(scoring: Scoring, stores: TestStores) -> None:
     game = scoring.game(base_points=10)
     round_id = await game.open()

@@ -8,6 +8,7 @@ import pytest
 from muster_kit.errors import MusterError, Reason
 from muster_kit.streams import Cursor, Tuning
 
+from tests.one_server import of_one_server
 from tests.streams.rooms import NORTH, QUICK, Worker, World, event
 from tests.waiting import until
 
@@ -153,6 +154,7 @@ async def test_a_room_of_another_organization_is_not_found_whoever_asks_first(
     assert caught.value.reason is Reason.NOT_FOUND
 
 
+@of_one_server
 async def test_a_room_that_nobody_watches_is_let_go(world: World, room_id: str) -> None:
     async with world.worker(Tuning(linger_seconds=0.1)) as worker, world.worker() as other:
         async with world.watch(worker, room_id) as client:
