@@ -8,9 +8,12 @@ import grpc
 import pytest
 from muster.presence.v1.friend_service_pb2_grpc import FriendServiceStub
 from muster.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
+from muster_kit.db import Database
 from muster_presence.app import build
+from muster_presence.person_rooms import person_lock
 from muster_presence.settings import PresenceServiceSettings
 from muster_stack.hosting import Host
+from sqlalchemy import text
 
 from tests.rpc.house import House, _free_port
 from tests.rpc.presence_friends import FRIENDS, RECEIVED, REQUESTED, Club, watching
@@ -59,6 +62,33 @@ async def test_two_at_two_workers_become_friends_once(house: House, other_worker
         one, other = f"a{turn}", f"b{turn}"
         made = await asyncio.gather(here.ask(one, other), there.ask(other, one))
         assert {each.state for each in made} == {REQUESTED, FRIENDS}
+
+
+async def test_a_crowd_about_one_person_leaves_connections_to_the_others(house: House) -> None:
+    club = Club(house)
+    fans = [f"fan{number}" for number in range(house.settings.database_pool_size + 5)]
+    database = Database.open(house.urls.app_url, pool_size=1)
+    async with asyncio.TaskGroup() as crowd, database.transaction(club.organization) as transaction:
+        lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))")
+        await transaction.connection.execute(lock, {"lock": person_lock(club.organization, "star")})
+        asked = [crowd.create_task(club.ask(fan, "star")) for fan in fans]
+        await locked_out(house, person_lock(club.organization, "star"))
+        async with asyncio.timeout(3):
+            assert (await club.ask("ana", "bo")).state == REQUESTED
+        assert not any(each.done() for each in asked)
+    await database.close()
+    assert {each.result().state for each in asked} == {REQUESTED}
+
+
+async def locked_out(house: House, lock: str) -> None:
+    """Wait until somebody waits for a lock."""
+    query = (
+        "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        " AND (classid::bigint << 32 | objid::bigint) = hashtextextended(:lock, 0)"
+    )
+    async with asyncio.timeout(10):
+        while not await house.rows(query, lock=lock):  # noqa: ASYNC110 - a store is asked
+            await asyncio.sleep(0.01)
 
 
 async def test_friendships_do_without_redis(house: House, without_redis: House) -> None:

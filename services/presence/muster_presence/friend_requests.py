@@ -1,9 +1,11 @@
 """The write path of friendships: each request once, and whoever watches hears of it after the commit."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from typing import TypeAlias, TypeVar
+from weakref import WeakValueDictionary
 
 from google.protobuf.message import Message
 from muster_kit.caller import Caller
@@ -38,7 +40,11 @@ class FriendInboxes:
 
 
 class FriendRequests:
-    """Carries out use cases on the friendships of the caller's organization."""
+    """Carries out use cases on the friendships of the caller's organization.
+
+    Those that are about the same person wait for each other in the store, each on a connection. So of this
+    process only one at a time goes there: a crowd that cheers one person leaves connections to the others.
+    """
 
     def __init__(
         self,
@@ -52,16 +58,18 @@ class FriendRequests:
         self._bind = bind
         self._publications = publications
         self._on_regrouped = on_regrouped
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def run(
         self,
         caller: Caller,
         use_case: Callable[[Friends], Awaitable[T]],
         *,
+        about: str,
         request: Message,
         encode: Callable[[T], Message],
     ) -> bytes:
-        """Carry out a use case, once for a `request_id`; return the serialized answer.
+        """Carry out a use case `about` a user, once for a `request_id`; return the serialized answer.
 
         Raises what the use case raises, REQUEST_ID_REUSED and UNAVAILABLE.
         """
@@ -70,13 +78,14 @@ class FriendRequests:
             friends = self._bind(transaction)
             return await use_case(friends), friends
 
-        return await self._requests.run(
-            caller,
-            work,
-            request=request,
-            encode=lambda done: encode(done[0]),
-            landed=lambda done: self.announce(done[1]),
-        )
+        async with self._turn(caller.organization_id, about):
+            return await self._requests.run(
+                caller,
+                work,
+                request=request,
+                encode=lambda done: encode(done[0]),
+                landed=lambda done: self.announce(done[1]),
+            )
 
     def announce(self, friends: PostgresFriends) -> None:
         """Let everybody hear of what was committed."""
@@ -84,3 +93,7 @@ class FriendRequests:
             self._publications.offer(run)
         if friends.regrouped:
             self._on_regrouped(friends.organization_id, friends.regrouped)
+
+    def _turn(self, organization_id: str, user_id: str) -> asyncio.Lock:
+        # It is there for as long as somebody has it or waits for it.
+        return self._turns.setdefault((organization_id, user_id), asyncio.Lock())

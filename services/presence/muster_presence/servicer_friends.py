@@ -60,6 +60,7 @@ class FriendServicer:
                 limits=self._limits,
                 rate=self._request_rate,
             ),
+            about=request.user_id,
             request=request,
             encode=lambda made: pb.RequestFriendResponse(friendship=friendship_message(made)),
         )
@@ -75,6 +76,7 @@ class FriendServicer:
                 accepts=request.answer == friend_pb2.FRIEND_ANSWER_ACCEPT,
                 limits=self._limits,
             ),
+            about=request.user_id,
             request=request,
             encode=lambda made: pb.RespondToFriendRequestResponse(friendship=friendship_message(made)),
         )
@@ -84,6 +86,7 @@ class FriendServicer:
         return await self._requests.run(
             call.caller,
             partial(remove_friend, caller=call.caller, user_id=request.user_id),
+            about=request.user_id,
             request=request,
             encode=lambda _: pb.RemoveFriendResponse(),
         )
@@ -93,6 +96,7 @@ class FriendServicer:
         return await self._requests.run(
             call.caller,
             partial(block_user, caller=call.caller, user_id=request.user_id, limits=self._limits),
+            about=request.user_id,
             request=request,
             encode=lambda made: pb.BlockUserResponse(friendship=friendship_message(made)),
         )
@@ -102,6 +106,7 @@ class FriendServicer:
         return await self._requests.run(
             call.caller,
             partial(unblock_user, caller=call.caller, user_id=request.user_id),
+            about=request.user_id,
             request=request,
             encode=lambda _: pb.UnblockUserResponse(),
         )
@@ -152,6 +157,7 @@ class FriendServicer:
                 activity=activity_in(presences.get(request.user_id, b"")),
                 rules=self._reaction_rules,
             ),
+            about=request.user_id,
             request=request,
             encode=lambda _: pb.SendQuickReactionResponse(),
         )
