@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, Final, cast
 from urllib.parse import urlsplit, urlunsplit
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -15,6 +15,9 @@ from muster_kit.redis_cluster import ClusterClient
 
 _CLUSTER: Final = "+cluster://"
 _PORT: Final = 6379
+_MOST_CONNECTIONS: Final = 64
+_CONNECTION_SECONDS: Final = 5.0
+"""Whoever has waited so long for a connection is told that Redis is away."""
 
 
 def open_redis(url: str, *, patience: timedelta | None = None) -> Redis:
@@ -34,7 +37,11 @@ def open_redis(url: str, *, patience: timedelta | None = None) -> Redis:
         }
     scheme, separator, rest = url.partition(_CLUSTER)
     if not separator:
-        return Redis.from_url(url, **options)
+        # A thousand calls at once wait for a connection, rather than that the last nine hundred fail.
+        pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
+            url, max_connections=_MOST_CONNECTIONS, timeout=_CONNECTION_SECONDS, **options
+        )
+        return Redis.from_pool(pool)
     # It has the methods of a Redis, though not its type.
     return cast("Redis", _open_cluster(f"{scheme}://{rest}", options))
 

@@ -2,10 +2,12 @@
 
 import struct
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from muster_kit.clock import Clock
-from muster_kit.redis_scripts import require, run, run_all
+from muster_kit.db.group_commit import GroupCommit
+from muster_kit.errors import MusterError, Reason
+from muster_kit.redis_scripts import Command, has_failed, require, run, run_all
 from muster_kit.streams.log import Head, StoredEvent
 from redis.asyncio import Redis
 
@@ -13,6 +15,12 @@ from muster_presence.model import ScopeId, Timing
 from muster_presence.scope_keys import ScopeCommands, room_of, scope_of, scope_script
 
 _SIZE: Final = struct.Struct(">I")
+
+_PATIENCE: Final = 2
+"""Turns of the loop in which those who come with others are waited for."""
+
+_Beginning: TypeAlias = tuple[ScopeId, bool]
+"""A scope, and whether it begins if there is none."""
 
 
 class RedisScopeLog:
@@ -26,6 +34,7 @@ class RedisScopeLog:
         self._redis = redis
         self._commands = ScopeCommands(clock, timing)
         self._open, self._read = scope_script("open"), scope_script("read")
+        self._beginnings: GroupCommit[_Beginning, bool] = GroupCommit(self._begin_all, patience=_PATIENCE)
 
     def room_of(self, scope: ScopeId, *, with_staff: bool) -> str:
         """Return the room of a scope."""
@@ -33,8 +42,7 @@ class RedisScopeLog:
 
     async def begin(self, scope: ScopeId, *, begins_anew: bool) -> bool:
         """Return whether there is such a scope; with `begins_anew` there is from now on."""
-        reply = await run(self._redis, self._commands.make(self._open, scope, int(begins_anew)))
-        return reply is not None
+        return await self._beginnings.submit((scope, begins_anew))
 
     async def head(self, organization_id: str, room_id: str) -> Head | None:
         """Return how far the log reaches; None when the scope is another organization's."""
@@ -69,6 +77,21 @@ class RedisScopeLog:
             StoredEvent(seq, _seen(entry, with_staff=with_staff))
             for seq, entry in enumerate(entries, start=first_seq)
         ]
+
+    async def _begin_all(self, asked: Sequence[_Beginning]) -> Sequence[bool | MusterError]:
+        """Ask for each scope once: a whole class comes to one at the same moment."""
+        begun = list(dict.fromkeys(asked))
+        commands = [self._commands.make(self._open, scope, int(anew)) for scope, anew in begun]
+        replies = await run_all(self._redis, commands)
+        found = {
+            beginning: _failure(command, reply) if has_failed(command, reply) else reply is not None
+            for beginning, command, reply in zip(begun, commands, replies, strict=True)
+        }
+        return [found[beginning] for beginning in asked]
+
+
+def _failure(command: Command, reply: object) -> MusterError:
+    return MusterError(Reason.INTERNAL, detail=f"script {command.script.name}: {reply}")
 
 
 def _head(room_id: str, reply: Sequence[Any]) -> Head:
