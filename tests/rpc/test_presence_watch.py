@@ -193,3 +193,15 @@ async def test_who_may_not_look_does_not_watch(gathering: Gathering) -> None:
     for who in (gathering.user("bo"), elsewhere.user("owner", OrganizationRole.OWNER), elsewhere.service):
         call = gathering.house.presence.WatchScope(request, metadata=who)
         assert await reason_of(call.read()) is Reason.NOT_FOUND
+
+
+async def test_a_crowd_that_comes_to_watch_at_once_is_let_in(gathering: Gathering) -> None:
+    request = pb.WatchScopeRequest(scope=gathering.scope, max_frames=1)
+
+    async def first_of(user_id: str) -> pb.WatchScopeResponse:
+        who = gathering.guest(user_id)
+        return await anext(aiter(gathering.house.presence.WatchScope(request, metadata=who)))
+
+    # More than a client of Redis has connections.
+    frames = await asyncio.gather(*(first_of(f"user-{number}") for number in range(300)))
+    assert {frame.WhichOneof("frame") for frame in frames} == {"snapshot"}

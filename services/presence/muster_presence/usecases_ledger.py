@@ -15,6 +15,9 @@ from muster_presence.store import Interval
 from muster_presence.store_ledger import Deed, Fact, LedgerStore
 
 _PAUSE_SECONDS: Final = 1.0
+_PAUSES_A_DEED: Final = 3
+"""What somebody did waits longer than who came and went: of many things in that time the last is written."""
+
 _PEOPLE_A_BATCH: Final = 2000
 _MOST_KEPT: Final = 50_000
 _CLOSE_SECONDS: Final = 5.0
@@ -45,7 +48,10 @@ class Ledger:
         most_kept: int = _MOST_KEPT,
         pause_seconds: float = _PAUSE_SECONDS,
     ) -> None:
-        """At most `most_kept` intervals wait, and as many deeds; a batch leaves every `pause_seconds`."""
+        """At most `most_kept` intervals wait, and as many deeds.
+
+        A batch leaves every `pause_seconds`, every third with deeds.
+        """
         self._store = store
         self._written = written
         self._most_kept = most_kept
@@ -55,6 +61,7 @@ class Ledger:
         # By scope first: that is looked up once for the many people of a batch of beats.
         self._deeds: defaultdict[ScopeId, dict[str, _When]] = defaultdict(dict)
         self._deed_count = 0
+        self._pauses = _PAUSES_A_DEED
         self._has_come = asyncio.Event()
         self._is_away = False
         self.dropped = 0
@@ -83,7 +90,10 @@ class Ledger:
         """Write until cancelled; what was not written by then is left to `close`."""
         while True:
             await self._has_come.wait()
-            is_all = await self._write_some()
+            self._pauses += 1
+            is_all = await self._write_some(with_deeds=self._pauses >= _PAUSES_A_DEED)
+            if is_all and self._pauses >= _PAUSES_A_DEED:
+                self._pauses = 0
             # Whoever comes meanwhile is in the next batch; one that leaves at once would be of one.
             await asyncio.sleep(self._pause_seconds if is_all or self._is_away else 0)
 
@@ -91,20 +101,20 @@ class Ledger:
         """Write what is left, if PostgreSQL takes it soon; the index knows of most of it otherwise."""
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
-                while not await self._write_some() and not self._is_away:
+                while not await self._write_some(with_deeds=True) and not self._is_away:
                     pass
         except TimeoutError:
             pass
         if self._fact_count:
             _log.warning("facts_not_written", facts=self._fact_count)
 
-    async def _write_some(self) -> bool:
-        """Write a batch; returns whether nothing is left."""
+    async def _write_some(self, *, with_deeds: bool) -> bool:
+        """Write a batch; returns whether nothing is left of what may be written."""
         people = list(self._facts)[:_PEOPLE_A_BATCH]
         taken = {person: self._facts.pop(person) for person in people}
         facts = [Fact(scope, each) for (scope, _), stays in taken.items() for each in stays.values()]
         self._fact_count -= len(facts)
-        deeds = self._take_deeds()
+        deeds = self._take_deeds() if with_deeds else ()
         is_written = False
         try:
             await self._write(facts, deeds)
@@ -121,10 +131,11 @@ class Ledger:
             if not is_written:
                 self._take_back(facts, deeds)
         self._is_away = not is_written
-        if not self._facts and not self._deeds:
+        if self._facts or (self._deeds and with_deeds):
+            return False
+        if not self._deeds:
             self._has_come.clear()
-            return True
-        return False
+        return True
 
     def _take_deeds(self) -> Sequence[Deed]:
         taken: list[Deed] = []
