@@ -8,7 +8,8 @@ from muster.presence.v1.presence_pb2 import LEAVE_CAUSE_VANISHED, PRESENCE_STATE
 from muster_kit.errors import MusterError, Reason
 from muster_kit.redis_client import open_redis
 from muster_presence.model import Cause, Profile, Role, ScopeId, ScopeKind, Step, Verb
-from muster_presence.scope_keys import KEPT_EVENTS, keys_of, room_of
+from muster_presence.scope_keys import KEPT_EVENTS, keys_of, places_key, room_of
+from muster_presence.store import Spot
 from redis.asyncio import Redis
 
 from tests.conftest import TestStores
@@ -191,6 +192,28 @@ async def test_devices_are_found_where_they_are(place: Place) -> None:
     await place.do(Verb.LEAVE)
     assert await place.index.places(organization_id, "ana", "phone") == []
     assert await place.index.places(organization_id, "ana", "tv") == [place.scope]
+
+
+async def test_after_a_loss_streams_tell_where_they_are(place: Place, redis: Redis) -> None:
+    organization_id = place.scope.organization_id
+    await place.do(Verb.HOLD, holder="w1")
+    await redis.delete(places_key(organization_id, "ana"))
+    await redis.delete(*keys_of(place.scope))
+    held = [("ana", "phone")]
+    (lost,) = await place.index.renew("w1", {place.scope: held})
+    assert lost == Spot(place.scope, "ana", "phone")
+    await place.do(Verb.RENEW, holder="w1")
+    assert await place.index.places(organization_id, "ana", "phone") == [place.scope]
+    # Where they are is on another node of a cluster than that they are, and not kept for ever.
+    await redis.delete(places_key(organization_id, "ana"))
+    for _ in range(200):
+        place.clock.turn(15)
+        if await place.index.renew("w1", {place.scope: held}):
+            break
+    await place.do(Verb.RENEW, holder="w1")
+    assert await place.index.places(organization_id, "ana", "phone") == [place.scope]
+    assert await place.index.renew("w1", {place.scope: held}) == []
+    assert await place.told() == ["entered"]
 
 
 @pytest.mark.parametrize("strange", ["{}", "a}b", "é\0ü", "x" * 64])

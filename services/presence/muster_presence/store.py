@@ -111,7 +111,8 @@ class PresenceIndex(Protocol):
     async def renew(self, holder: str, devices: Mapping[ScopeId, Sequence[Device]], /) -> Sequence[Spot]:
         """Renew the leases of devices that a process holds; return those that it has to hold anew.
 
-        These are not known to be held by it: they were lost, have left, or are of a scope that fails.
+        These are not known to be held by it: they were lost, have left, or are of a scope that fails. Or
+        they have been held for so long that it is time to say again where they are.
         """
         ...
 

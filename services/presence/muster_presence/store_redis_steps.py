@@ -32,7 +32,7 @@ _GOES: Final = frozenset(
 )
 """After these a device is not there any more."""
 
-_COMES: Final = frozenset({Verb.BEAT, Verb.HOLD, Verb.TOUCH})
+_COMES: Final = frozenset({Verb.BEAT, Verb.HOLD, Verb.RENEW, Verb.TOUCH})
 # Flags of a step.
 _FRIENDLY: Final = 2
 _KEEPS: Final = 4
