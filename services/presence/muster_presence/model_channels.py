@@ -1,6 +1,6 @@
 """Channels of a session: named lines on which devices connect, and how they are kept track of."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -70,7 +70,8 @@ class OnChannel:
 class Channel:
     """A channel; `packed` is its configuration in the contract's bytes, `revision` 0 without one.
 
-    `connections` and `last_activity` are as of now, where they were looked up.
+    `connections` are as of now, where they were looked up; `last_activity` as of now there, and else as it
+    was kept.
     """
 
     name: str
@@ -80,6 +81,11 @@ class Channel:
     revision: int = 0
     connections: int = 0
     last_activity: datetime | None = None
+
+    def seen(self, live: OnChannel) -> "Channel":
+        """Return it with who is on it now; the later activity counts of what was kept and is seen."""
+        acted = max(filter(None, (self.last_activity, live.last_activity)), default=None)
+        return replace(self, connections=live.devices or 0, last_activity=acted)
 
 
 def require_beats_in_time(line: Line, usual: Times) -> None:

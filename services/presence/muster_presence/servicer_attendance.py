@@ -15,7 +15,7 @@ from muster_presence.attendance_pages import class_key, class_place
 from muster_presence.attendance_rooms import room_of
 from muster_presence.convert_channels import channel_of
 from muster_presence.export_attendance import as_csv, as_json
-from muster_presence.model_channels import Channel
+from muster_presence.model_channels import Channel, OnChannel
 from muster_presence.model_sheet import Change, Record, SessionRule
 from muster_presence.store_attendance import AttendanceDirectory, AttendanceRoom, Devices, RecordFilter
 from muster_presence.usecases_attendance import mark_attendance, set_rule
@@ -202,11 +202,11 @@ class AttendanceServicer:
         wanted = channel_of(request, self._parts.custom.times)
         attended = await taught_session(self._directory, call.caller, request.session_id)
         live = await self._parts.devices.connections(attended.scope)
-        connections, last_activity = live.get(wanted.name, (0, None))
+        on_it = live.get(wanted.name, OnChannel())
 
         def encode(channel: Channel) -> pb.ConfigureChannelResponse:
-            shown = replace(channel, connections=connections, last_activity=last_activity)
-            return pb.ConfigureChannelResponse(channel=convert.channel_message(shown, request.session_id))
+            message = convert.channel_message(channel.seen(on_it), request.session_id)
+            return pb.ConfigureChannelResponse(channel=message)
 
         return await self._parts.commands.run(
             call.caller,

@@ -10,7 +10,7 @@ from muster_kit.db import Deadline
 from muster_presence.model import ScopeId
 from muster_presence.model_attendance import AttendanceRule, Status
 from muster_presence.model_attended import Attended
-from muster_presence.model_channels import Channel
+from muster_presence.model_channels import Channel, OnChannel
 from muster_presence.model_sheet import Book, Change, Mark, Point, Record, SessionRule, Student
 
 Place = tuple[str, str]
@@ -146,6 +146,10 @@ class AttendanceRoom(Protocol):
         """Return how many channels there are."""
         ...
 
+    async def note_activities(self, activities: Mapping[str, datetime]) -> None:
+        """Keep when somebody last did something on channels; one that is not known is new."""
+        ...
+
     async def save_channel(self, channel: Channel) -> None:
         """Store a channel."""
         ...
@@ -223,6 +227,6 @@ class Rosters(Protocol):
 class Devices(Protocol):
     """Counts devices."""
 
-    async def connections(self, scope: ScopeId) -> Mapping[str, tuple[int, datetime | None]]:
-        """Return devices by channel with the last activity there; none while the index is away."""
+    async def connections(self, scope: ScopeId) -> Mapping[str, OnChannel]:
+        """Return devices by channel with the last activity there; MusterError(UNAVAILABLE)."""
         ...

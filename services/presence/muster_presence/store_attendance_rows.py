@@ -228,4 +228,5 @@ def channel_of(row: Found) -> Channel:
         packed=row.configuration,
         hidden_from_students=row.hidden_from_students,
         revision=row.revision,
+        last_activity=row.last_activity_time,
     )

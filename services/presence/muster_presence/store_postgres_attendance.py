@@ -2,14 +2,12 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from muster_kit.db import Deadline, RoomTransaction
-from muster_kit.errors import MusterError, Reason
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
-    Select,
     Table,
     Text,
     all_,
@@ -25,35 +23,39 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from muster_presence.attendance_rooms import scope_of_room
-from muster_presence.model import ScopeId
-from muster_presence.model_attendance import Status
 from muster_presence.model_attended import Attended
 from muster_presence.model_channels import Channel
 from muster_presence.model_sheet import Book, Change, Mark, Point, Record, SessionRule, Student
 from muster_presence.store_attendance import Event
 from muster_presence.store_attendance_rows import (
-    attended_of,
     attended_values,
     change_values,
     channel_of,
-    mark_of,
     mark_values,
-    point_of,
     point_values,
-    record_of,
     record_values,
-    rule_of,
     rule_values,
-    student_of,
 )
+from muster_presence.store_postgres_attendance_reads import find_attended, find_last_point, is_of, read_book
 from muster_presence.tables_attendance import ATTENDED, CHANGE, CHANNEL, MARK, POINT, RECORD, RULE, STUDENT
 
 _ERASED: Final = text("""
 SELECT user_id, erase_time FROM presence.erased_user
 WHERE organization_id = :organization_id AND user_id = ANY (CAST(:user_ids AS text[]))
+""")
+
+
+# One that was never configured has no revision.
+_ACTIVITIES: Final = text("""
+INSERT INTO presence.channel AS known
+    (organization_id, session_id, name, configuration, hidden_from_students, create_time, revision,
+     last_activity_time)
+SELECT :organization_id, :session_id, told.name, '', false, told.time, 0, told.time
+FROM unnest(CAST(:names AS text[]), CAST(:times AS timestamptz[])) AS told (name, time)
+ON CONFLICT (organization_id, session_id, name) DO UPDATE
+SET last_activity_time = greatest(known.last_activity_time, excluded.last_activity_time)
 """)
 
 
@@ -84,7 +86,7 @@ class PostgresAttendanceRoom:
         gone = (
             update(STUDENT)
             .where(
-                _is_of(STUDENT, self.scope),
+                is_of(STUDENT, self.scope),
                 row.remove_time.is_(None),
                 row.user_id != all_(_texts(student.user_id for student in students)),
             )
@@ -157,7 +159,7 @@ class PostgresAttendanceRoom:
         """Delete records."""
         if user_ids:
             is_one = RECORD.c.user_id == any_(_texts(user_ids))
-            await self._connection.execute(delete(RECORD).where(_is_of(RECORD, self.scope), is_one))
+            await self._connection.execute(delete(RECORD).where(is_of(RECORD, self.scope), is_one))
 
     async def erased(self, user_ids: Collection[str]) -> Mapping[str, datetime]:
         """Return who was erased, and when."""
@@ -185,22 +187,30 @@ class PostgresAttendanceRoom:
     async def add_point(self, point: Point, *, instead_of: Point | None = None) -> None:
         """Append a point, or replace one."""
         if instead_of is not None:
-            is_it = and_(_is_of(POINT, self.scope), POINT.c.record_time == instead_of.record_time)
+            is_it = and_(is_of(POINT, self.scope), POINT.c.record_time == instead_of.record_time)
             await self._connection.execute(delete(POINT).where(is_it))
         values = {**self._key, **point_values(point)}
         await self._connection.execute(upsert(POINT).values(**values).on_conflict_do_nothing())
 
     async def channel(self, name: str) -> Channel | None:
         """Return a channel."""
-        query = select(CHANNEL).where(_is_of(CHANNEL, self.scope), CHANNEL.c.name == name)
+        query = select(CHANNEL).where(is_of(CHANNEL, self.scope), CHANNEL.c.name == name)
         row = (await self._connection.execute(query)).one_or_none()
         return channel_of(row) if row else None
 
     async def count_channels(self) -> int:
         """Return how many channels there are."""
-        query = select(func.count()).select_from(CHANNEL).where(_is_of(CHANNEL, self.scope))
+        query = select(func.count()).select_from(CHANNEL).where(is_of(CHANNEL, self.scope))
         found: int = (await self._connection.execute(query)).scalar_one()
         return found
+
+    async def note_activities(self, activities: Mapping[str, datetime]) -> None:
+        """Store last activities, of which the latest counts."""
+        if not activities:
+            return
+        names = sorted(activities)
+        values = {"names": names, "times": [activities[name] for name in names]}
+        await self._connection.execute(_ACTIVITIES, {**self._key, **values})
 
     async def save_channel(self, channel: Channel) -> None:
         """Store a channel, in place of what was."""
@@ -232,79 +242,11 @@ class PostgresAttendanceRoom:
 
     async def _next(self, table: Table, column: ColumnElement[int]) -> int:
         """Return the number behind the last one; nobody else counts while the room is held."""
-        query = select(func.coalesce(func.max(column), 0)).where(_is_of(table, self.scope))
+        query = select(func.coalesce(func.max(column), 0)).where(is_of(table, self.scope))
         last: int = (await self._connection.execute(query)).scalar_one()
         return last + 1
-
-
-async def find_attended(connection: AsyncConnection, scope: ScopeId) -> Attended | None:
-    """Return what was reported of a session."""
-    row = ATTENDED.c
-    query = select(ATTENDED).where(
-        row.organization_id == scope.organization_id,
-        row.kind == scope.kind.value,
-        row.scope_id == scope.scope_id,
-    )
-    found = (await connection.execute(query)).one_or_none()
-    return attended_of(found) if found else None
-
-
-async def find_last_point(connection: AsyncConnection, scope: ScopeId) -> Point | None:
-    """Return the newest point of a session."""
-    query = select(POINT).where(_is_of(POINT, scope)).order_by(POINT.c.record_time.desc()).limit(1)
-    row = (await connection.execute(query)).one_or_none()
-    return point_of(row) if row else None
-
-
-async def read_book(connection: AsyncConnection, scope: ScopeId, as_of: datetime | None = None) -> Book:
-    """Return all that is kept of a session, or was at a time; NOT_FOUND before the first report."""
-    attended = await find_attended(connection, scope)
-    if attended is None:
-        raise MusterError(Reason.NOT_FOUND)
-    rule = (await connection.execute(_rule_query(scope, as_of))).one_or_none()
-    students = (await connection.execute(_students_query(scope, as_of))).all()
-    records = (await connection.execute(select(RECORD).where(_is_of(RECORD, scope)))).all()
-    return Book(
-        attended=attended,
-        rule=rule_of(rule),
-        students=[student_of(row) for row in students],
-        marks=await _marks(connection, scope, as_of),
-        records={row.user_id: record_of(row) for row in records},
-    )
-
-
-async def _marks(connection: AsyncConnection, scope: ScopeId, as_of: datetime | None) -> Mapping[str, Mark]:
-    row = MARK.c
-    known = and_(_is_of(MARK, scope), *_before(row.mark_time, as_of))
-    newest = select(func.max(row.ordinal)).where(known).group_by(row.user_id)
-    query = select(MARK).where(_is_of(MARK, scope), row.ordinal.in_(newest))
-    marks = [mark_of(found) for found in await connection.execute(query)]
-    return {mark.user_id: mark for mark in marks if mark.status is not Status.UNKNOWN}
-
-
-def _rule_query(scope: ScopeId, as_of: datetime | None) -> Select[Any]:
-    row = RULE.c
-    query = select(RULE).where(_is_of(RULE, scope), *_before(row.set_time, as_of))
-    return query.order_by(row.revision.desc()).limit(1)
-
-
-def _students_query(scope: ScopeId, as_of: datetime | None) -> Select[Any]:
-    row = STUDENT.c
-    is_there: ColumnElement[bool] = row.remove_time.is_(None)
-    if as_of is not None:
-        is_there = and_(row.add_time <= as_of, is_there | (row.remove_time > as_of))
-    return select(STUDENT).where(_is_of(STUDENT, scope), is_there)
 
 
 def _texts(values: Iterable[str]) -> BindParameter[Sequence[str]]:
     """Return one parameter, however many they are."""
     return literal(list(values), ARRAY(Text))
-
-
-def _before(column: ColumnElement[datetime], as_of: datetime | None) -> list[ColumnElement[bool]]:
-    return [] if as_of is None else [column <= as_of]
-
-
-def _is_of(table: Table, scope: ScopeId) -> ColumnElement[bool]:
-    row = table.c
-    return and_(row.organization_id == scope.organization_id, row.session_id == scope.scope_id)

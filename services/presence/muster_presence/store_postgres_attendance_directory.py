@@ -14,7 +14,7 @@ from muster_presence.model_channels import Channel
 from muster_presence.model_sheet import Book, Change, Point, Record
 from muster_presence.store_attendance import RecordFilter
 from muster_presence.store_attendance_rows import change_of, channel_of, point_of, record_of
-from muster_presence.store_postgres_attendance import find_attended, find_last_point, read_book
+from muster_presence.store_postgres_attendance_reads import find_attended, find_last_point, read_book
 from muster_presence.tables import ROOMS
 from muster_presence.tables_attendance import ATTENDED, CHANGE, CHANNEL, POINT, RECORD, STUDENT
 

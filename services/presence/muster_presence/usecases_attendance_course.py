@@ -76,6 +76,7 @@ async def look_again(room: AttendanceRoom, deadline: Deadline, seen: Observed, c
     if not book.attended.is_running:
         return
     await write_down(room, book, seen, custom, BY_THE_CLOCK)
+    await room.note_activities(seen.activities)
     last = await room.last_point()
     quiet = room.now - last.record_time if last else timedelta()
     longest = custom.look_every * (_LEAST_OFTEN if seen.stays else _SELDOM)
@@ -117,6 +118,7 @@ async def settle(room: AttendanceRoom, deadline: Deadline, seen: Observed, custo
     if book.attended.phase is not Phase.ENDED or book.attended.settle_time is not None:
         return
     point = await write_down(room, book, seen, custom, Why(Cause.SETTLED), settles=True)
+    await room.note_activities(seen.activities)
     room.append(Settled(point))
 
 

@@ -16,6 +16,7 @@ from muster_presence.store_attendance import AttendanceDirectory, Devices, Recor
 from muster_presence.store_intervals import Intervals
 from muster_presence.usecases_attendance_access import sees_all, taught_session
 from muster_presence.usecases_attendance_records import Observed
+from muster_presence.usecases_channels import total
 
 
 class Observations:
@@ -42,7 +43,12 @@ class Observations:
         """Return what there is to see now; raises UNAVAILABLE."""
         stays = await self.stays(scope)
         connections = await self._devices.connections(scope)
-        return Observed(stays=stays, connections=sum(devices for devices, _ in connections.values()))
+        acted = {name: each.last_activity for name, each in connections.items()}
+        return Observed(
+            stays=stays,
+            connections=total(connections),
+            activities={name: time for name, time in acted.items() if time is not None},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Writing records of attendance down, with their history, and how it stood at times."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -25,11 +25,12 @@ from muster_presence.store_attendance import AttendanceRoom, RecordChanged
 class Observed:
     """What is seen from outside of a session's attendance: who was there when, and how many devices are.
 
-    `connections` is None while nobody knows.
+    `connections` is None while nobody knows; `activities` are when somebody last acted on which channel.
     """
 
     stays: Sequence[Stay] = ()
     connections: int | None = None
+    activities: Mapping[str, datetime] = field(default_factory=dict)
 
     def here(self, now: datetime) -> set[str]:
         """Return who is there."""

@@ -2,15 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
-from typing import Final
 
 import structlog
 from muster_kit.errors import MusterError, Reason
 
 from muster_presence.model import ScopeId
 from muster_presence.model_attended import Attended
-from muster_presence.model_channels import MAIN, MOST_CHANNELS, Channel
+from muster_presence.model_channels import MAIN, MOST_CHANNELS, Channel, OnChannel
+from muster_presence.model_intervals import time_of_ms
 from muster_presence.model_sheet import require_revision
 from muster_presence.store import PresenceIndex
 from muster_presence.store_attendance import AttendanceDirectory, AttendanceRoom, ChannelConfigured, Devices
@@ -18,27 +17,46 @@ from muster_presence.store_intervals import Intervals
 
 _log = structlog.get_logger(__name__)
 
-_NOBODY: Final = (0, None)
-
 
 class ScopeDevices:
-    """`Devices` over the index and the ledger, which know of no channels: all devices are on the main one."""
+    """`Devices` over the index, which may be away or may have lost who acted when, and the ledger."""
 
     def __init__(self, index: PresenceIndex, intervals: Intervals) -> None:
         self._index = index
         self._intervals = intervals
+        self._is_away = False
 
-    async def connections(self, scope: ScopeId) -> Mapping[str, tuple[int, datetime | None]]:
-        """Return how many devices are there, and the last activity."""
+    async def connections(self, scope: ScopeId) -> Mapping[str, OnChannel]:
+        """Return how many devices are on each channel that any is on, and the last activity there."""
+        live = await self._live(scope)
+        found = {
+            name: OnChannel(devices, time_of_ms(act_ms) if act_ms else None)
+            for name, (devices, act_ms) in (live or {}).items()
+        }
+        if any(each.last_activity for each in found.values()):
+            return found
+        # The ledger knows of no channels: nearly everybody is on the main one.
+        last_activities = await self._intervals.last_activities(scope.organization_id, [scope])
+        devices = None if live is None else found.get(MAIN, OnChannel()).devices
+        return found | {MAIN: OnChannel(devices, last_activities.get(scope))}
+
+    async def _live(self, scope: ScopeId) -> Mapping[str, tuple[int, int]] | None:
         try:
             tallies = await self._index.tallies(scope)
         except MusterError as error:
             # Counts are of the moment: without them there is still attendance.
-            _log.warning("devices_not_counted", error=str(error))
-            tallies = None
-        devices = sum(tally.devices for tally in tallies.tallies) if tallies else 0
-        last_activities = await self._intervals.last_activities(scope.organization_id, [scope])
-        return {MAIN: (devices, last_activities.get(scope))}
+            if not self._is_away:
+                _log.warning("devices_not_counted", error=str(error))
+            self._is_away = True
+            return None
+        self._is_away = False
+        return tallies.channels if tallies is not None else {}
+
+
+def total(channels: Mapping[str, OnChannel]) -> int | None:
+    """Return how many devices there are on all channels, None while nobody knows."""
+    counts = [each.devices for each in channels.values()]
+    return None if None in counts else sum(filter(None, counts))
 
 
 async def configure_channel(
@@ -81,13 +99,13 @@ async def list_channels(
     MusterError: UNAVAILABLE.
     """
     # They are few: what is missing between the configured ones is seen on all of them.
-    configured = await directory.list_channels(scope, limit=MOST_CHANNELS)
+    configured = await directory.list_channels(scope, limit=MOST_CHANNELS + 1)
     if not any(channel.name == MAIN for channel in configured):
         configured = sorted([*configured, Channel(name=MAIN)], key=lambda channel: channel.name)
     live = await devices.connections(scope)
-    shown = []
-    for channel in configured:
-        if channel.name > after and (with_hidden or not channel.hidden_from_students):
-            connections, last_activity = live.get(channel.name, _NOBODY)
-            shown.append(replace(channel, connections=connections, last_activity=last_activity))
+    shown = [
+        channel.seen(live.get(channel.name, OnChannel()))
+        for channel in configured
+        if channel.name > after and (with_hidden or not channel.hidden_from_students)
+    ]
     return shown[:limit]
