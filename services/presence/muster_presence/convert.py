@@ -67,13 +67,13 @@ def activity_in(
     return activity(request.activity) if request.HasField("activity") else None
 
 
-def user_beat(message: presence_service_pb2.UserBeat, index: int) -> UserBeat:
+def user_beat(message: presence_service_pb2.UserBeat) -> UserBeat:
     """Return a beat of a batch."""
     role = Role(message.role) if message.role else Role.PARTICIPANT
     return UserBeat(
         user_id=message.user_id,
         device_id=message.device_id,
-        place=place(message.scope, field=f"beats[{index}].scope"),
+        place=place(message.scope),
         profile=Profile(message.display_name, role, message.participant_id),
         is_away=message.away,
         activity=activity_in(message),

@@ -109,7 +109,7 @@ class PresenceServicer:
         self, request: pb.HeartbeatBatchRequest, call: Call
     ) -> pb.HeartbeatBatchResponse:
         """Take beats for many people at once."""
-        beats = [convert.user_beat(beat, index) for index, beat in enumerate(request.beats)]
+        beats = [convert.user_beat(beat) for beat in request.beats]
         refused = await self._beats.batch(
             call.caller, request.organization_id, beats, sequence=request.device_sequence
         )
