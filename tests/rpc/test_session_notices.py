@@ -46,7 +46,7 @@ async def stages_told(lesson: Lesson, who: Metadata, *, after: bytes = b"") -> l
 
 async def settled(lesson: Lesson) -> None:
     """Wait until nobody is left to be told anything."""
-    query = "SELECT 1 FROM session.deadline WHERE room_id = :session AND key = 'notice'"
+    query = "SELECT 1 FROM session.deadline WHERE room_id = :session AND key IN ('notice', 'farewell')"
 
     async with asyncio.timeout(40):
         while await lesson.house.rows(query, session=lesson.session_id):  # noqa: ASYNC110 - a store is asked
@@ -169,6 +169,29 @@ async def seconds_of(lesson: Lesson, move: str) -> float:
     begun = time.monotonic()
     await lesson.call(move)
     return time.monotonic() - begun
+
+
+async def test_the_end_of_a_session_that_has_been_removed_is_told(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usecases_notices, "_USERS_A_CALL", 2)
+    names = ["ana", "bo", "cy"]
+    lesson = await lesson_for(house, *names)
+    await lesson.open()
+    guest = await lesson.join("guest")
+    await lesson.call("StartSession")
+    await settled(lesson)
+    people = [*map(lesson.user, names), guest.user]
+    cursors = [(await caught_up(gathering_of(lesson), who)).cursor for who in people]
+    with monkeypatch.context() as busy:
+        # As while presence does not answer.
+        busy.setattr(usecases_notices, "_MOST_AT_ONCE", 0)
+        await lesson.call("EndSession")
+        await lesson.call("DeleteSession")
+    await settled(lesson)
+    for who, cursor in zip(people, cursors, strict=True):
+        assert await stages_told(lesson, who, after=cursor) == [ENDED]
+        assert not (await waiting_for(gathering_of(lesson), who)).starts
 
 
 async def test_what_is_told_twice_is_heard_once(house: House) -> None:

@@ -1,10 +1,11 @@
 """Of which moves people are told, and how what is left to tell is kept."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from muster_session.model import MOVES, Session, Settings, Status, Verb
-from muster_session.model_notices import Stage, Telling, to_tell
+from muster_session.model_notices import Farewell, Stage, Start, Telling, start_of, to_tell
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
@@ -26,6 +27,21 @@ def session(*, seats: int = 0, class_ids: tuple[str, ...] = ()) -> Session:
 def test_what_is_left_to_tell_is_kept_whole(stage: Stage, after: str) -> None:
     telling = Telling(stage, NOW, after)
     assert Telling.decode(telling.encode()) == telling
+
+
+@pytest.mark.parametrize("user_ids", [[], ["a", 'quoted " and \\', "ü"]])
+def test_a_farewell_is_kept_whole(user_ids: list[str]) -> None:
+    start = Start(session_id="s", title='A "title"\n', stage=Stage.CANCELLED, stage_time=NOW)
+    farewell = Farewell(start, user_ids)
+    assert Farewell.decode(farewell.encode()) == farewell
+    assert Farewell.decode(farewell.behind(1).encode()).user_ids == user_ids[1:]
+
+
+def test_who_is_told_of_a_schedule_is_told_when_it_opens() -> None:
+    opens = NOW + timedelta(hours=1)
+    planned = replace(session(), scheduled_time=opens)
+    assert start_of(planned, Telling(Stage.SCHEDULED, NOW)).stage_time == opens
+    assert start_of(planned, Telling(Stage.STARTED, NOW)).stage_time == NOW
 
 
 def test_each_move_is_told_but_pauses_and_drafts_that_were_given_up() -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Final
 
 import grpc
@@ -11,8 +10,7 @@ from muster.presence.v1 import presence_service_pb2 as pb
 from muster.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
 from muster_kit.rpc.tokens import ServiceTokens
 
-from muster_session.model import Session
-from muster_session.model_notices import Stage, Telling
+from muster_session.model_notices import Stage, Start
 from muster_session.service_calls import asked
 
 # What is asked holds a place among those that fire deadlines: it may not hold it for long.
@@ -34,16 +32,13 @@ class NoticeClient:
         self._presence = PresenceServiceStub(channel)
         self._tokens = tokens
 
-    async def tell(
-        self, session: Session, telling: Telling, stage_time: datetime, user_ids: Sequence[str]
-    ) -> None:
+    async def tell(self, organization_id: str, start: Start, user_ids: Sequence[str]) -> None:
         """Put into inboxes where a session stands."""
-        scope = scope_pb2.Scope(kind=scope_pb2.SCOPE_KIND_SESSION, scope_id=session.session_id)
-        start = inbox_pb2.StartNotice(
-            scope=scope, title=session.settings.title, stage=_STAGES[telling.stage], stage_time=stage_time
+        scope = scope_pb2.Scope(kind=scope_pb2.SCOPE_KIND_SESSION, scope_id=start.session_id)
+        notice = inbox_pb2.StartNotice(
+            scope=scope, title=start.title, stage=_STAGES[start.stage], stage_time=start.stage_time
         )
-        organization_id = session.organization_id
-        request = pb.NotifyRequest(organization_id=organization_id, user_ids=user_ids, start=start)
+        request = pb.NotifyRequest(organization_id=organization_id, user_ids=user_ids, start=notice)
         # Who is told may be others when it is repeated: then it is another request.
         digest = hashlib.sha256(request.SerializeToString(deterministic=True))
         request.request_id = digest.hexdigest()[:32]

@@ -10,6 +10,7 @@ from muster_session.events import Event
 from muster_session.model import Participant, Session, StatusChange
 from muster_session.model_blocks import Block, BlockBody, BlockPlace, Transition
 from muster_session.store_classes import ClassLinks
+from muster_session.store_notices import NoticeRows
 
 
 class SessionRows(Protocol):
@@ -171,6 +172,9 @@ class Room(Protocol):
 
     @property
     def classes(self) -> ClassLinks: ...
+
+    @property
+    def notices(self) -> NoticeRows: ...
 
     def append(self, event: Event) -> None:
         """Append to the session's log."""

@@ -11,6 +11,7 @@ from muster_session.events import Event
 from muster_session.model import Session, StatusChange
 from muster_session.store_postgres_blocks import PostgresBlocks
 from muster_session.store_postgres_classes import PostgresClasses
+from muster_session.store_postgres_recipients import PostgresNotices
 from muster_session.store_postgres_seats import PostgresSeats
 from muster_session.store_postgres_transitions import PostgresTransitions
 from muster_session.store_rows import session_of, session_values
@@ -30,6 +31,7 @@ class PostgresRoom:
         self.blocks = PostgresBlocks(transaction)
         self.transitions = PostgresTransitions(transaction)
         self.classes = PostgresClasses(transaction)
+        self.notices = PostgresNotices(transaction)
 
     def append(self, event: Event) -> None:
         """Append to the session's log."""

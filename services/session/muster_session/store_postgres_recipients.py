@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Final
 
-from muster_kit.db import Database
+from muster_kit.db import Database, RoomTransaction, Transaction
 from sqlalchemy import text
 
 from muster_session.model import Session
-from muster_session.model_notices import Telling
+from muster_session.model_notices import NOTICE_DEADLINE, Telling
 
 _PAGE: Final = text("""
 SELECT user_id FROM (
@@ -20,8 +20,10 @@ SELECT user_id FROM (
       AND create_time <= :time
 ) AS recipient
 WHERE user_id > :after AND user_id <> :host_user_id
-ORDER BY user_id LIMIT :limit
+ORDER BY user_id LIMIT CAST(:limit AS bigint)
 """)
+
+_LEFT: Final = text("SELECT payload FROM session.deadline WHERE room_id = :room_id AND key = :key")
 
 
 class PostgresRecipients:
@@ -32,15 +34,38 @@ class PostgresRecipients:
 
     async def page(self, session: Session, telling: Telling, *, limit: int) -> Sequence[str]:
         """Return the user ids of the next who are to be told, in order."""
-        values = {
-            "organization_id": session.organization_id,
-            "session_id": session.session_id,
-            "class_ids": list(session.settings.class_ids),
-            "host_user_id": session.host_user_id,
-            "time": telling.time,
-            "with_left": telling.is_last,
-            "after": telling.after,
-            "limit": limit,
-        }
         async with self._database.transaction(session.organization_id) as transaction:
-            return list((await transaction.connection.execute(_PAGE, values)).scalars())
+            return await _recipients(transaction, session, telling, limit=limit)
+
+
+class PostgresNotices:
+    """`NoticeRows` in a room's transaction."""
+
+    def __init__(self, transaction: RoomTransaction) -> None:
+        self._transaction = transaction
+
+    async def left(self) -> Telling | None:
+        """Return what is still to be told, if anything."""
+        wanted = {"room_id": self._transaction.room_id, "key": NOTICE_DEADLINE}
+        payload = (await self._transaction.connection.execute(_LEFT, wanted)).scalar_one_or_none()
+        return None if payload is None else Telling.decode(payload)
+
+    async def recipients(self, session: Session, telling: Telling) -> Sequence[str]:
+        """Return the user ids of all who are still to be told, in order."""
+        return await _recipients(self._transaction, session, telling, limit=None)
+
+
+async def _recipients(
+    transaction: Transaction | RoomTransaction, session: Session, telling: Telling, *, limit: int | None
+) -> Sequence[str]:
+    values = {
+        "organization_id": session.organization_id,
+        "session_id": session.session_id,
+        "class_ids": list(session.settings.class_ids),
+        "host_user_id": session.host_user_id,
+        "time": telling.time,
+        "with_left": telling.is_last,
+        "after": telling.after,
+        "limit": limit,
+    }
+    return list((await transaction.connection.execute(_PAGE, values)).scalars())

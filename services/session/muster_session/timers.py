@@ -6,7 +6,7 @@ import structlog
 from muster_kit.db import Deadline
 
 from muster_session.model import RELEASE_DEADLINE, REMOVAL_DEADLINE
-from muster_session.model_notices import NOTICE_DEADLINE
+from muster_session.model_notices import FAREWELL_DEADLINE, NOTICE_DEADLINE
 from muster_session.model_reports import REPORT_DEADLINE
 from muster_session.parts import Parts
 from muster_session.store_scoring import RefusedError, Scoring
@@ -40,6 +40,8 @@ class Timers:
             await self._tell_of_seat(deadline)
         elif deadline.key == NOTICE_DEADLINE:
             await self._notices.tell(deadline)
+        elif deadline.key == FAREWELL_DEADLINE:
+            await self._notices.say_goodbye(deadline)
         elif deadline.key == REPORT_DEADLINE:
             await self._reports.report(deadline)
         elif deadline.key.startswith(REMOVAL_DEADLINE):

@@ -18,9 +18,11 @@ from muster_session.model import (
     StatusChange,
     Visibility,
 )
+from muster_session.model_notices import FAREWELL_DEADLINE
 from muster_session.store import Room
 from muster_session.usecases_access import session_of_staff
 from muster_session.usecases_classes import require_classes
+from muster_session.usecases_notices import farewell_of
 from muster_session.usecases_reports import plan_report
 
 _REMOVABLE = frozenset({Status.DRAFT, *OVER})
@@ -89,11 +91,15 @@ async def update_session(
 async def delete_session(room: Room, caller: Caller, *, expected_revision: int) -> None:
     """Remove a session that is not live, with its log; SESSION_STATUS otherwise.
 
-    Scoring forgets it as soon as it can; the id stays taken while there may be tickets to it.
+    Scoring forgets it as soon as it can; the id stays taken while there may be tickets to it. Who was about
+    to be told of its end is told all the same.
     """
     session = await session_of_staff(room, caller, expected_revision=expected_revision)
     session.require(_REMOVABLE)
+    farewell = await farewell_of(room, session)
     await room.sessions.remove()
+    if farewell is not None:
+        await room.set_deadline(FAREWELL_DEADLINE, room.now, farewell.encode())
     await room.set_deadline(REMOVAL_DEADLINE + new_id(), room.now)
 
 
