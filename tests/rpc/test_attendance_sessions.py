@@ -23,6 +23,7 @@ from tests.rpc.registers import (
     LEFT_EARLY,
     PRESENT,
     Register,
+    minute,
     new_register,
 )
 from tests.rpc.school import School, for_classes, student
@@ -121,6 +122,25 @@ async def test_who_is_marked_stays_so_when_it_is_settled(register: Register) -> 
     }
 
 
+async def test_what_a_teacher_marks_later_counts_and_leaves_what_was_settled(register: Register) -> None:
+    await register.report(ENDED)
+    await register.came("ana", (0, 50))
+    before = (await settled(register))["bo"]
+    assert before.status == ABSENT
+    await register.mark(("bo", EXCUSED))
+    record = (await register.records())["bo"]
+    assert (record.status, record.computed_status, record.settled) == (EXCUSED, ABSENT, True)
+    assert (record.mark.marked_by_user_id, record.evidence) == ("tess", before.evidence)
+    # Another rule judges what was observed, not what was marked.
+    rule = attendance_pb2.AttendanceRule(present_share=0.5)
+    await register.call("SetAttendanceRule", rule=rule)
+    assert (await register.statuses())["bo"] == EXCUSED
+    await register.mark(("bo", 0))
+    assert (await register.records())["bo"].status == ABSENT
+    statuses = [(change.old_status, change.new_status) for change in await register.changes(user_id="bo")]
+    assert statuses[-2:] == [(ABSENT, EXCUSED), (EXCUSED, ABSENT)]
+
+
 async def test_another_rule_settles_what_was_settled_anew(register: Register) -> None:
     await register.report(ENDED)
     await register.came("ana", (0, 30))
@@ -185,6 +205,14 @@ async def test_a_session_that_is_gone_has_ended(register: Register) -> None:
         organization_id=register.school.organization,
     )
     assert phases == [(ENDED, 1)]
+    # A late word of it counts more than what was assumed.
+    await gone.report(ENDED, (0, 60))
+    spans = await register.house.rows(
+        "SELECT span_ends[1] FROM presence.attended"
+        " WHERE organization_id = :organization_id AND scope_id = 'gone'",
+        organization_id=register.school.organization,
+    )
+    assert spans == [(minute(60),)]
 
 
 async def test_who_watches_sees_people_come_and_the_end(register: Register) -> None:

@@ -32,8 +32,8 @@ from muster_presence.friend_parts import CONNECTED, FriendParts
 from muster_presence.inbox_log import InboxLog, PostgresInboxReader
 from muster_presence.inbox_requests import InboxRequests
 from muster_presence.inbox_sweeper import keep_inboxes_swept
-from muster_presence.people_publisher import PeoplePublisher
 from muster_presence.model import ScopeId
+from muster_presence.people_publisher import PeoplePublisher
 from muster_presence.policy import POLICY
 from muster_presence.scope_keys import SCHEMA
 from muster_presence.scope_log import RedisScopeLog

@@ -67,9 +67,9 @@ def reported(known: Attended | None, told: Attended, change_time: datetime) -> A
 
 
 def ended(attended: Attended, time: datetime) -> Attended:
-    """Return a session of which no more is heard as one that ended at a time; it takes a later report."""
+    """Return a session of which no more is heard as one that ended at a time; the next report counts more."""
     spans = _spans_after(attended.spans, Phase.ENDED, time)
-    return replace(attended, phase=Phase.ENDED, spans=spans, revision=attended.revision + 1)
+    return replace(attended, phase=Phase.ENDED, spans=spans)
 
 
 def require_in_order(spans: Sequence[Span]) -> None:

@@ -53,16 +53,7 @@ async def report_scope(
         return
     if roster is not None:
         await room.put_students(roster.students)
-    if attended.is_running:
-        await room.set_deadline(LOOK_DEADLINE, room.now)
-    else:
-        await room.cancel_deadline(LOOK_DEADLINE)
-    if attended.is_running and attended.class_ids:
-        await room.set_deadline(ROSTER_DEADLINE, room.now + custom.ask_every)
-    else:
-        await room.cancel_deadline(ROSTER_DEADLINE)
-    if attended.phase is Phase.ENDED and attended.settle_time is None:
-        await room.set_deadline(SETTLE_DEADLINE, room.now + custom.settle_after)
+    await _plan(room, attended, custom)
 
 
 async def look_again(room: AttendanceRoom, deadline: Deadline, seen: Observed, custom: Custom) -> None:
@@ -98,7 +89,9 @@ async def take_roster(
     if not attended.is_running:
         return
     if roster is None:
-        await report_scope(room, ended(attended, room.now), None, custom, change_time=room.now)
+        over = ended(attended, room.now)
+        await room.save_attended(over)
+        await _plan(room, over, custom)
         return
     if set(roster.students) != set(book.students):
         # What the clock made of it until now is not the roster's doing.
@@ -120,6 +113,20 @@ async def settle(room: AttendanceRoom, deadline: Deadline, seen: Observed, custo
     point = await write_down(room, book, seen, custom, Why(Cause.SETTLED), settles=True)
     await room.note_activities(seen.activities)
     room.append(Settled(point))
+
+
+async def _plan(room: AttendanceRoom, attended: Attended, custom: Custom) -> None:
+    """Set the deadlines of where the session stands."""
+    if attended.is_running:
+        await room.set_deadline(LOOK_DEADLINE, room.now)
+    else:
+        await room.cancel_deadline(LOOK_DEADLINE)
+    if attended.is_running and attended.class_ids:
+        await room.set_deadline(ROSTER_DEADLINE, room.now + custom.ask_every)
+    else:
+        await room.cancel_deadline(ROSTER_DEADLINE)
+    if attended.phase is Phase.ENDED and attended.settle_time is None:
+        await room.set_deadline(SETTLE_DEADLINE, room.now + custom.settle_after)
 
 
 def _again(room: AttendanceRoom, attended: Attended, every: timedelta) -> datetime:
