@@ -249,7 +249,7 @@ async def test_the_id_stays_taken_until_scoring_has_forgotten_it(own_house: Hous
     trouble = own_house.gate.troubles["DeleteSession"] = Trouble(AWAY)
     await lesson.call("DeleteSession")
     await asyncio.wait_for(trouble.met.wait(), 30)
-    assert await due(lesson) == ["remove"]
+    assert "remove" in await due(lesson)
     assert await reason_of(again(lesson)) is Reason.ALREADY_EXISTS
     # For others it is an id that is taken as well, and they learn nothing of why.
     stranger = await new_lesson(own_house)
