@@ -112,6 +112,7 @@ class Interleavings(RuleBasedStateMachine):
         for step, (outcome, _, _) in zip(steps, taken, strict=True):
             person = self.people.setdefault(step.user_id, Person(TIMING))
             assert person.take(step, self.now_ms)[0] is outcome, step
+            self.forget_gone()
         self.compare()
 
     @rule(user_id=USERS, device_id=DEVICES, holder=HOLDERS)
@@ -131,12 +132,14 @@ class Interleavings(RuleBasedStateMachine):
     def sweep(self) -> None:
         while not self.runner.run(self.index.sweep(most_scopes=100)):
             pass
-        for user_id, person in list(self.people.items()):
+        for person in self.people.values():
             person.sweep(self.now_ms)
-            if not person.devices:
-                # Who is gone with all devices is forgotten, their last name too.
-                del self.people[user_id]
+        self.forget_gone()
         self.compare()
+
+    def forget_gone(self) -> None:
+        # Who is gone with all devices is forgotten, their last name too.
+        self.people = {user_id: person for user_id, person in self.people.items() if person.devices}
 
     def compare(self) -> None:
         for user_id, person in list(self.people.items()):
