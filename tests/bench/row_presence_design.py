@@ -44,34 +44,33 @@ async def background_design(generator: Generator, effort: Effort) -> Sequence[Fi
 async def _our_minute(generator: Generator, stack: Stack, seconds: float) -> float:
     """All have two streams, one to be here and one to see who is; returns CPU seconds of a minute."""
     people = People(stack, _PEOPLE)
-    async with (
-        opened(
-            *(generator, stack.address, people.connects()), connections=_PEOPLE, after_field=AFTER_FIELD
-        ) as here,
-        opened(
+    here = opened(
+        *(generator, stack.address, people.connects()), connections=_PEOPLE, after_field=AFTER_FIELD
+    )
+    async with here as present:
+        # Whoever comes is told to all who watch: a million times here, and none of this minute.
+        await present.wait_until_ready()
+        watching = opened(
             *(generator, stack.address, people.watches()),
             connections=_PEOPLE,
             after_field=AFTER_FIELD,
             marker=MARKER,
-        ) as watching,
-    ):
-        await here.wait_until_ready()
-        await watching.wait_until_ready()
-        await asyncio.sleep(_SETTLE_SECONDS)
-        start, used = time.monotonic(), stack.worker_seconds() + stack.store_seconds()
-        changes = int(seconds / _CHANGE_SECONDS)
-        for number in range(1, changes + 1):
-            pause = asyncio.create_task(asyncio.sleep(_CHANGE_SECONDS))
-            # The sixty-first is the first person again, so there is no number whose change is none.
-            await generator.unary(
-                *(stack.address, people.activities([number])), seconds=10, concurrency=1, connections=1
-            )
-            await watching.seen(number)
-            await pause
-        used = stack.worker_seconds() + stack.store_seconds() - used
-        lasted = time.monotonic() - start
-        await here.check()
-        await watching.check()
+        )
+        async with watching as watchers:
+            await watchers.wait_until_ready()
+            await asyncio.sleep(_SETTLE_SECONDS)
+            start, used = time.monotonic(), stack.worker_seconds() + stack.store_seconds()
+            for number in range(1, int(seconds / _CHANGE_SECONDS) + 1):
+                pause = asyncio.create_task(asyncio.sleep(_CHANGE_SECONDS))
+                await generator.unary(
+                    *(stack.address, people.activities([number])), seconds=10, concurrency=1, connections=1
+                )
+                await watchers.seen(number)
+                await pause
+            used = stack.worker_seconds() + stack.store_seconds() - used
+            lasted = time.monotonic() - start
+            await watchers.check()
+        await present.check()
     return used * _MINUTE / lasted
 
 

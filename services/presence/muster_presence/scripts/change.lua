@@ -109,6 +109,24 @@ local function call(person)
     return TAKEN
 end
 
+local SPEAKING = {beat = true, touch = true, hold = true}
+
+-- Whether a device says again what is known of it, and nothing of its person has run out: there is nothing for
+-- others to see then, which is so with nearly all beats.
+local function says_nothing_new(person, step)
+    local device, who = person.d[step.device_id], person.who
+    if not device or device.left or not SPEAKING[step.verb] or step.activity ~= '=' then return false end
+    if device.away ~= step.is_away or (step.line and step.line ~= (device.l or 'main::')) then return false end
+    if step.role > 0 then
+        if step.role ~= who.r or step.seat ~= who.s then return false end
+        if step.name ~= '' and step.name ~= who.n then return false end
+    end
+    for _, each in pairs(person.d) do
+        if each.stale <= now then return false end
+    end
+    return true
+end
+
 local function apply(person, step)
     if step.verb == 'call' then return call(person) end
     local device = person.d[step.device_id]
@@ -135,9 +153,13 @@ for at = 1, #said, STEP do
         step.holder, step.line = string.sub(step.holder, 1, space - 1), string.sub(step.holder, space + 1)
     end
     local person = load_person(step.user_id)
+    local is_known = says_nothing_new(person, step)
     local outcome = apply(person, step)
     local is_taken = outcome == TAKEN or outcome == TO_BE_KEPT
-    if is_taken then
+    if is_taken and is_known then
+        forget_past(person)
+        save(step.user_id, person)
+    elseif is_taken then
         local cause = step.verb == 'leave' and tonumber(said[at + 14]) or VANISHED
         settle(step.user_id, person, cause, tonumber(said[at + 13]))
     end
