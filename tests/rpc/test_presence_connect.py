@@ -10,7 +10,13 @@ from typing import Any
 import grpc
 import pytest
 from muster.presence.v1 import presence_service_pb2 as pb
-from muster.presence.v1.presence_pb2 import LEAVE_CAUSE_LEFT, LEAVE_CAUSE_VANISHED, Activity, ScopeEvent
+from muster.presence.v1.presence_pb2 import (
+    LEAVE_CAUSE_LEFT,
+    LEAVE_CAUSE_VANISHED,
+    PRESENCE_STATE_AWAY,
+    Activity,
+    ScopeEvent,
+)
 from muster.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
 from muster.presence.v1.scope_pb2 import ScopeEntry
 from muster.stream.v1.stream_pb2 import RECONNECT_CAUSE_DRAINING, RECONNECT_CAUSE_TICKET_EXPIRED
@@ -176,6 +182,36 @@ async def test_a_stream_brings_people_back_after_a_loss_as_having_been_here(
         assert after.enter_time == before.enter_time
         assert after.activity.kind == "block"
         assert after.display_name == before.display_name
+
+
+@pytest.mark.parametrize("how", ["SetActivity", "Heartbeat"])
+async def test_what_was_said_at_any_worker_comes_back_after_a_loss_too(
+    gathering: Gathering, workers: Workers, stores: TestStores, how: str
+) -> None:
+    ana = gathering.guest("ana")
+    connections = workers.apps[0]._connections
+
+    async def does() -> tuple[str, str, bool]:
+        request = pb.ListActiveRequest(scope=gathering.scope)
+        (one,) = (await gathering.house.presence.ListActive(request, metadata=ana)).people
+        return one.activity.kind, one.activity.target_id, one.state == PRESENCE_STATE_AWAY
+
+    async with connected(gathering, ana, activity=Activity(kind="block")):
+        elsewhere = replace(gathering, house=workers.houses[1])
+        if how == "SetActivity":
+            await elsewhere.do(ana, "exercise", target_id="squats")
+        else:
+            await elsewhere.beat(
+                ana, activity=Activity(kind="exercise"), scopes=[gathering.entry("ana")], away=True
+            )
+        said = await does()
+        assert said == ("exercise", "squats" if how == "SetActivity" else "", how == "Heartbeat")
+        await connections._renew()
+        scope = ScopeId(gathering.organization, ScopeKind.SESSION, gathering.session_id)
+        async with open_redis(stores.redis_url) as redis:
+            await redis.delete(*keys_of(scope))
+        await connections._renew()
+        assert await does() == said
 
 
 async def test_a_stream_keeps_where_its_device_has_beaten(gathering: Gathering, workers: Workers) -> None:

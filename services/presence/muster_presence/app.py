@@ -32,13 +32,14 @@ from muster_presence.friend_parts import CONNECTED, FriendParts
 from muster_presence.inbox_log import InboxLog, PostgresInboxReader
 from muster_presence.inbox_requests import InboxRequests
 from muster_presence.inbox_sweeper import keep_inboxes_swept
-from muster_presence.model import ScopeId
+from muster_presence.model import Activity, ScopeId
 from muster_presence.people_publisher import PeoplePublisher
 from muster_presence.policy import POLICY
 from muster_presence.scope_keys import SCHEMA
 from muster_presence.scope_log import RedisScopeLog
 from muster_presence.servicer import PresenceServicer
 from muster_presence.settings import PresenceServiceSettings
+from muster_presence.store import Spot
 from muster_presence.store_erasure_attendance import erase_attendance
 from muster_presence.store_erasure_friends import erase_friendships
 from muster_presence.store_erasure_inbox import erase_inbox
@@ -100,6 +101,7 @@ class PresenceApp:
             timing,
             note=self._ledger.note,
             note_activity=self._ledger.note_activity,
+            note_doing=self._hear,
         )
         self._reconciler = Reconciler(
             ledger,
@@ -243,6 +245,9 @@ class PresenceApp:
 
     async def _after_writing(self, scopes: Collection[ScopeId]) -> None:
         await self._attendance.look_soon(scopes)
+
+    def _hear(self, spot: Spot, activity: Activity | None, is_away: bool) -> None:
+        self._connections.hear(spot, activity, is_away)
 
     async def _redis_time(self) -> datetime:
         seconds, microseconds = await answer(self._index_redis.time())

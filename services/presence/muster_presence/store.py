@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias
 from muster_kit.errors import MusterError
 from muster_kit.records import record
 
-from muster_presence.model import Cause, Outcome, Role, ScopeId, State, Step
+from muster_presence.model import Activity, Cause, Outcome, Role, ScopeId, State, Step
 
 
 @record
@@ -47,6 +47,10 @@ NoteIntervals: TypeAlias = Callable[[ScopeId, Sequence[Interval]], None]
 """Is told who came and went in a scope."""
 NoteActivity: TypeAlias = Callable[[ScopeId, Sequence[tuple[str, int]], int], None]
 """Is told who did something in a scope, each with since when they are there, and when; in milliseconds."""
+
+
+NoteDoing: TypeAlias = Callable[[Spot, Activity | None, bool], None]
+"""Is told what a device that this process holds does by now, and whether it is away."""
 
 
 Result: TypeAlias = tuple[Outcome, int, bytes]

@@ -19,6 +19,7 @@ from muster_presence.store import (
     Device,
     Interval,
     NoteActivity,
+    NoteDoing,
     NoteIntervals,
     PeoplePage,
     Result,
@@ -27,7 +28,14 @@ from muster_presence.store import (
     Tally,
 )
 from muster_presence.store_redis_places import read_places
-from muster_presence.store_redis_steps import TAKEN_CODES, Places, lasts_ms, packed_steps, results_of
+from muster_presence.store_redis_steps import (
+    TAKEN_CODES,
+    Places,
+    activity_of,
+    lasts_ms,
+    packed_steps,
+    results_of,
+)
 
 T = TypeVar("T")
 
@@ -58,11 +66,16 @@ class RedisPresence:
         *,
         note: NoteIntervals | None = None,
         note_activity: NoteActivity | None = None,
+        note_doing: NoteDoing | None = None,
     ) -> None:
-        """`note` is told who came and went, by whichever process noticed; `note_activity` who acts."""
+        """`note` is told who came and went, by whichever process noticed; `note_activity` who acts.
+
+        `note_doing` is told what renewed devices have said, wherever that was.
+        """
         self._redis = redis
         self._note = note
         self._note_activity = note_activity
+        self._note_doing = note_doing
         self._timing = timing
         self._commands = ScopeCommands(clock, timing)
         names = ("change", "renew", "sweep", "people", "named", "counts")
@@ -113,8 +126,11 @@ class RedisPresence:
         replies = await run_all(self._redis, commands, follow=partial(_register, due_ms=due_ms))
         lost: list[Spot] = []
         for (scope, part), command, reply in zip(parts, commands, replies, strict=True):
-            places = range(len(part)) if has_failed(command, reply) else reply
+            places, doings = (range(len(part)), ()) if has_failed(command, reply) else reply
             lost += [Spot(scope, *part[place]) for place in places]
+            for place, is_away, *doing in doings:
+                if self._note_doing is not None:
+                    self._note_doing(Spot(scope, *part[place]), activity_of(*doing), bool(is_away))
         return lost
 
     async def ping(self) -> None:

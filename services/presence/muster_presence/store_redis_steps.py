@@ -9,7 +9,7 @@ from muster_kit.redis_scripts import answer
 from redis.asyncio import Redis
 
 from muster_presence.argument_pack import pack
-from muster_presence.model import Outcome, ScopeId, Step, Timing, Verb
+from muster_presence.model import Activity, Outcome, ScopeId, Step, Timing, Verb
 from muster_presence.model_channels import Line
 from muster_presence.scope_keys import KEEP_MS, bell_call, places_key
 from muster_presence.store import Result
@@ -69,6 +69,14 @@ def packed_steps(steps: Iterable[Step]) -> bytes:
             flat += (_DIGITS[profile.role], profile.display_name, profile.participant_id)
         flat += (sign, packed, key, _DIGITS[flags], holder, str(step.enter_ms), _DIGITS[step.cause])
     return pack(flat)
+
+
+def activity_of(packed: bytes, key: bytes, audience: int) -> Activity | None:
+    """Return an activity as the script gives it; None for none."""
+    if not packed:
+        return None
+    kind, _, target_id = key.decode().partition("\0")
+    return Activity(kind, target_id, packed, is_shared=audience % 2 == 1, for_friends=audience >= _FRIENDLY)
 
 
 def results_of(steps: Sequence[Step], codes: Sequence[int], wanted: Sequence[bytes]) -> list[Result]:

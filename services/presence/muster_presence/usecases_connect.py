@@ -12,7 +12,7 @@ from muster_kit.caller import Caller
 from muster_kit.errors import MusterError
 from muster_kit.streams.background import Background
 
-from muster_presence.model import Outcome, ScopeId, Step, Verb
+from muster_presence.model import Activity, Outcome, ScopeId, Step, Verb
 from muster_presence.model_channels import USUAL, Line
 from muster_presence.store import Device, PresenceIndex, Result, Spot
 from muster_presence.usecases_access import Doors, Place
@@ -124,6 +124,11 @@ class Connections:
             if hold is None or self._held.get(spot) is not hold:
                 self._take(connection, scope, step)
         return step
+
+    def hear(self, spot: Spot, activity: Activity | None, is_away: bool) -> None:
+        """Take in what a device does by now, for an index that loses it."""
+        if hold := self._held.get(spot):
+            hold.step = replace(hold.step, activity=activity, keeps_activity=False, is_away=is_away)
 
     def drain(self) -> None:
         """Leave the devices to their leases from now on."""

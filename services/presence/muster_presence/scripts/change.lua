@@ -56,6 +56,12 @@ local function speak(person, device, step)
     device.said = person.said
 end
 
+-- Whoever holds the device learns with the next renewal what it does, to tell an index that has lost it.
+local function tell_holders(device)
+    device.n = {}
+    for holder in pairs(device.h) do device.n[holder] = true end
+end
+
 local function be_here(person, step, is_new)
     local device = person.d[step.device_id]
     if is_new then device = add(person, step, {stale = 0, gone = 0, away = false, h = {}, said = 0}) end
@@ -66,8 +72,10 @@ local function be_here(person, step, is_new)
         person.who = {n = name, r = step.role, s = step.seat}
     end
     if is_said then
+        local was_away, activity = device.away, device.a
         device.away = step.is_away
         if step.activity ~= '=' then speak(person, device, step) end
+        if device.away ~= was_away or device.a ~= activity then tell_holders(device) end
     end
     if is_said and step.line then device.l = step.line ~= 'main::' and step.line or nil end
     local name, own_stale, own_grace = line_of(device)
