@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from muster.presence.v1 import presence_pb2, presence_service_pb2, scope_pb2
@@ -96,11 +97,25 @@ def lease(
     times = [line.times(usual) for line in held.values()] or [usual]
     stream_lease = timedelta(milliseconds=settings.timing.stream_lease_ms)
     lasts = min((stream_lease if has_stream else each.stale_after) + each.return_grace for each in times)
+    told = presence_pb2.Lease()
+    told.CopyFrom(
+        _lease_in(
+            min(each.beat_interval for each in times), min(each.stale_after for each in times), tuple(held)
+        )
+    )
+    told.expire_time.FromDatetime(now + lasts)
+    return told
+
+
+@lru_cache(maxsize=1024)
+def _lease_in(
+    next_beat_delay: timedelta, stale_after: timedelta, scopes: tuple[ScopeId, ...]
+) -> presence_pb2.Lease:
+    """Return what leases have in common, not to be changed."""
     return presence_pb2.Lease(
-        next_beat_delay=min(each.beat_interval for each in times),
-        stale_after=min(each.stale_after for each in times),
-        expire_time=now + lasts,
-        scopes=[scope_message(scope) for scope in held],
+        next_beat_delay=next_beat_delay,
+        stale_after=stale_after,
+        scopes=[scope_message(scope) for scope in scopes],
     )
 
 
