@@ -1,7 +1,11 @@
-"""Writes measured figures into README and docs: python -m tests.bench.docs FILE…, as `--json` wrote them."""
+"""Writes measured figures into README and docs: python -m tests.bench.docs FILE…, as `--json` wrote them.
+
+Rows that no file has stay as they are.
+"""
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,28 +16,48 @@ from tests.bench.figures import shown
 _ROOT = Path(__file__).parents[2]
 _PLACES = {"summary": _ROOT / "README.md", "figures": _ROOT / "docs" / "performance.md"}
 
+_ROW = re.compile(r"\| \*\*(\d+[a-h]?)\. ")
+
 Row = Mapping[str, Any]
 
 
-def table(rows: Sequence[Row], machine: str, *, all_figures: bool) -> str:
-    """Return a Markdown table, of the figures with a target or of all."""
+def table(rows: Mapping[str, Sequence[str]], machine: str) -> str:
+    """Return a Markdown table of rows, which are lines by the row's number."""
     lines = [f"{machine}; medians.", "", "| | median | rounds | must be |", "|---|--:|--:|--:|"]
-    for row in rows:
-        lines.append(f"| **{row['number']}. {row['title']}** | | | |")
-        lines.extend(_line(each) for each in row["figures"] if all_figures or each["bound"] is not None)
-        if row["failure"]:
-            lines.append("| not measured | | | |")
+    for number in sorted(rows, key=_place):
+        lines.extend(rows[number])
     return "\n".join(lines)
 
 
-def fill(text: str, name: str, content: str) -> str:
-    """Return the text with what is between the marks of that name made anew."""
+def written(row: Row, *, all_figures: bool) -> list[str]:
+    """Return the lines of a row, of the figures with a target or of all."""
+    lines = [f"| **{row['number']}. {row['title']}** | | | |"]
+    lines.extend(_line(each) for each in row["figures"] if all_figures or each["bound"] is not None)
+    if row["failure"]:
+        lines.append("| not measured | | | |")
+    return lines
+
+
+def kept(text: str) -> dict[str, list[str]]:
+    """Return the lines of the rows that a table in a text has, by their numbers."""
+    rows: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if begun := _ROW.match(line):
+            number = begun[1]
+            rows[number] = []
+        if rows and line.startswith("|"):
+            rows[number].append(line)
+    return rows
+
+
+def fill(text: str, name: str, rows: Mapping[str, Sequence[str]], machine: str) -> str:
+    """Return the text with the rows put into the table that is between the marks of that name."""
     begin, end = f"<!-- bench: {name} -->\n", f"<!-- end of {name} -->"
     before, found, rest = text.partition(begin)
-    _, closed, after = rest.partition(end)
+    old, closed, after = rest.partition(end)
     if not found or not closed:
         raise ValueError(f"no place for {name}")
-    return f"{before}{begin}\n{content}\n\n{end}{after}"
+    return f"{before}{begin}\n{table({**kept(old), **rows}, machine)}\n\n{end}{after}"
 
 
 def _line(figure: Mapping[str, Any]) -> str:
@@ -75,10 +99,9 @@ def main() -> int:
     if len(machines) > 1:
         sys.stderr.write(f"measured on different machines: {'; '.join(sorted(machines))}\n")
         return 1
-    ordered = [rows[number] for number in sorted(rows, key=_place)]
     for name, path in _PLACES.items():
-        content = table(ordered, min(machines), all_figures=name == "figures")
-        path.write_text(fill(path.read_text(), name, content))
+        lines = {number: written(row, all_figures=name == "figures") for number, row in rows.items()}
+        path.write_text(fill(path.read_text(), name, lines, min(machines)))
     return 0
 
 
