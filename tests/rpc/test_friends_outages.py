@@ -7,6 +7,7 @@ from dataclasses import replace
 import grpc
 import pytest
 from muster.presence.v1.friend_service_pb2_grpc import FriendServiceStub
+from muster.presence.v1.presence_pb2 import PRESENCE_STATE_OFFLINE
 from muster.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
 from muster_kit.db import Database
 from muster_presence.app import build
@@ -17,6 +18,7 @@ from sqlalchemy import text
 
 from tests.rpc.house import House, _free_port
 from tests.rpc.presence_friends import FRIENDS, RECEIVED, REQUESTED, Club, watching
+from tests.rpc.presence_inbox import listening
 
 NOWHERE = "redis://127.0.0.1:9"
 
@@ -106,3 +108,42 @@ async def test_friendships_do_without_redis(house: House, without_redis: House) 
         await watcher.until(lambda held: held.told)
         assert watcher.told == [("bo", RECEIVED)]
         assert watcher.views == 0
+
+
+async def test_who_is_a_friend_no_more_is_not_shown_though_nobody_was_called(
+    house: House, without_redis: House
+) -> None:
+    here = Club(house)
+    there = Club(without_redis, organization=here.organization)
+    await here.befriend("me", "ana")
+    await here.beat("ana")
+    async with listening(house, here.user("me"), include_friends=True) as me, asyncio.timeout(8):
+        assert [friend.user_id for friend in (await me.until("view")).friends] == ["ana"]
+        await there.call("RemoveFriend", "ana", user_id="me")
+        # It comes behind what was not heard, which is looked up then.
+        await here.ask("bo", "me")
+        (gone,) = (await me.until("view")).friends
+        assert (gone.user_id, gone.state) == ("ana", PRESENCE_STATE_OFFLINE)
+
+
+async def test_a_place_in_a_log_counts_at_every_worker(house: House, other_worker: House) -> None:
+    here = Club(house)
+    there = Club(other_worker, organization=here.organization)
+    async with watching(here, "me") as watcher, listening(house, here.user("me")) as listener:
+        await watcher.until(lambda held: held.kinds)
+        await here.ask("ana", "me")
+        await watcher.until(lambda held: held.told)
+        assert len(await listener.events(1)) == 1
+    await here.ask("bo", "me")
+    async with (
+        watching(there, "me", after=watcher.cursor) as again,
+        listening(other_worker, there.user("me"), after=listener.cursor, begins=False) as goes_on,
+    ):
+        await again.until(lambda held: held.told)
+        (event,) = await goes_on.events(1)
+        assert again.told == [("bo", RECEIVED)]
+        assert event.friendship.friendship.user_id == "bo"
+        assert not {"snapshot", "reset"} & {
+            *again.kinds,
+            *(each.WhichOneof("frame") for each in goes_on.frames),
+        }

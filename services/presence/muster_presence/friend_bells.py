@@ -2,6 +2,7 @@
 
 from muster_kit.streams import RedisPublisher
 
+from muster_presence.model_inbox import inbox_person
 from muster_presence.person_rooms import friends_person
 from muster_presence.scope_keys import bell_of, bell_room
 
@@ -21,8 +22,8 @@ class RedisBells:
         return bell_of(room_id)
 
     def person_of(self, room_id: str) -> tuple[str, str] | None:
-        """Return whose log of friends a room is, by organization and user; None for another room."""
-        return friends_person(room_id)
+        """Return who is told of friends in a room, by organization and user; None for another room."""
+        return friends_person(room_id) or inbox_person(room_id)
 
     async def ring(self, organization_id: str, payload: bytes) -> None:
         """Call; nobody may hear it."""

@@ -55,6 +55,14 @@ def inbox_room(organization_id: str, user_id: str) -> str:
     return inboxes_of(organization_id) + user_id
 
 
+def inbox_person(room_id: str) -> tuple[str, str] | None:
+    """Return the organization and the person of an inbox; None for another room."""
+    if not is_inbox(room_id):
+        return None
+    size, rest = room_id.removeprefix(_INBOXES).split(":", 1)
+    return rest[: int(size)], rest[int(size) + 1 :]
+
+
 def is_inbox(room_id: str) -> bool:
     """Tell whether a room is an inbox."""
     return room_id.startswith(_INBOXES)

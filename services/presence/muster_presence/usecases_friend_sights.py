@@ -54,7 +54,7 @@ class Bells(Protocol):
         ...
 
     def person_of(self, room_id: str, /) -> tuple[str, str] | None:
-        """Return whose log of friends a room is, by organization and user; None for another room."""
+        """Return who is told of friends in a room, by organization and user; None for another room."""
         ...
 
     async def ring(self, organization_id: str, payload: bytes, /) -> None:
@@ -209,6 +209,7 @@ class FriendSights:
             self._doubt(organization_id)
 
     def _hear_log(self, room_id: str) -> None:
+        # What is told there is found even if nobody was called.
         person = self._bells.person_of(room_id)
         if person is not None:
             self._regroup(person[0], {person[1]})
