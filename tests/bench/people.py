@@ -21,8 +21,10 @@ def session(session_id: str) -> scope_pb2.Scope:
 
 
 def ticking(number: int) -> presence_pb2.Activity:
-    """Return an activity that is told from all others."""
-    return presence_pb2.Activity(kind="exercise", target_id=f"{MARKER}{number:06}")
+    """Return an activity that is told from all others, and counted with some of them."""
+    return presence_pb2.Activity(
+        kind="exercise", target_id=f"exercise-{number % 8}", title=f"{MARKER}{number:06}"
+    )
 
 
 class People:
