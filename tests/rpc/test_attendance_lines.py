@@ -11,16 +11,17 @@ from muster.presence.v1 import presence_service_pb2 as presence_pb
 from muster.presence.v1.presence_pb2 import PRESENCE_STATE_ACTIVE, PRESENCE_STATE_STALE
 from muster.presence.v1.scope_pb2 import SCOPE_KIND_ORGANIZATION, Scope, ScopeEntry
 from muster_kit.caller import RoomRole
+from muster_kit.clock import SystemClock
 from muster_kit.db import Database
 from muster_kit.errors import MusterError, Reason
-from muster_presence.model import ScopeId, ScopeKind, Verb
+from muster_kit.redis_client import open_redis
+from muster_presence.model import ScopeId, ScopeKind, Step, Verb
 from muster_presence.model_channels import MAIN, USUAL, Line, OnChannel
 from muster_presence.store_intervals_postgres import PostgresIntervals
 from muster_presence.store_postgres_lines import PostgresLines
 from muster_presence.store_redis import RedisPresence
 from muster_presence.usecases_channels import ScopeDevices, total
 from muster_presence.usecases_lines import Lines
-from redis.asyncio import Redis
 
 from tests.conftest import TestStores
 from tests.rpc.house import House, error_of
@@ -104,6 +105,14 @@ async def test_how_often_to_beat_is_told_by_the_channel_and_follows_it(register:
         )
 
     await until(is_slow)
+    # The index has been told as well.
+    scope = ScopeId(register.school.organization, ScopeKind.SESSION, register.session_id)
+    step = Step(verb=Verb.TOUCH, user_id="ana", device_id="phone", keeps_activity=True, wants_line=True)
+    redis = open_redis(register.house.settings.redis_url)
+    taken = (await RedisPresence(redis, SystemClock(), TIMING).change({scope: [step]}))[scope]
+    await redis.aclose()
+    assert not isinstance(taken, MusterError)
+    assert taken[0][2] == b"remote:120000:"
 
 
 async def test_a_channel_that_there_is_not_is_refused(register: Register) -> None:
@@ -136,7 +145,7 @@ async def test_the_last_activity_outlives_the_index(register: Register) -> None:
 
 @pytest.fixture
 async def place(stores: TestStores) -> AsyncIterator[Place]:
-    redis = Redis.from_url(stores.redis_url)
+    redis = open_redis(stores.redis_url)
     yield Place(redis)
     await redis.aclose()
 
@@ -232,7 +241,7 @@ async def test_while_postgresql_is_away_channels_are_as_they_were_or_as_usual() 
 
 
 async def test_while_the_index_is_away_nobody_knows_how_many_are_connected(house: House) -> None:
-    redis = Redis.from_url("redis://127.0.0.1:1")
+    redis = open_redis("redis://127.0.0.1:1")
     database = Database.open(house.urls.app_url, pool_size=1)
     devices = ScopeDevices(RedisPresence(redis, TurnedClock(), TIMING), PostgresIntervals(database))
     try:
