@@ -173,6 +173,7 @@ async def test_being_heard_again_keeps_nothing_longer(redis: Redis, room: str) -
                 await later.revoke(room, "somebody", 1)
 
 
+@of_one_server
 async def test_silence_is_told_from_a_dead_connection(redis: Redis, room: str) -> None:
     revocations = Revocations(redis, silence_seconds=0.4)
     heard = Heard(revocations, room)
