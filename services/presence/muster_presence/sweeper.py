@@ -31,6 +31,9 @@ async def keep_sweeping(index: PresenceIndex) -> None:
             if not was_away:
                 _log.warning("presence_not_swept", error=str(error))
             is_done = was_away = True
+        except Exception:  # noqa: BLE001 - no fault may end what everybody relies on
+            _log.exception("presence_not_swept")
+            is_done = True
         else:
             if was_away:
                 # Whoever is still there has a moment to say so.

@@ -25,6 +25,8 @@ SETTLE_DEADLINE: Final = "settle"
 _FORGOTTEN_AFTER: Final = timedelta(hours=12)
 """Nobody ended a session that began or paused so long ago; it is looked at less often from then on."""
 _SELDOM: Final = 60
+_ON_ITS_WAY: Final = timedelta(seconds=3)
+"""So long it may take until the ledger knows who came just before; nobody is absent in the first moment."""
 _LEAST_OFTEN: Final = 12
 """Time alone makes somebody who left early absent; that is seen after so many intervals at the latest."""
 
@@ -118,7 +120,7 @@ async def settle(room: AttendanceRoom, deadline: Deadline, seen: Observed, custo
 async def _plan(room: AttendanceRoom, attended: Attended, custom: Custom) -> None:
     """Set the deadlines of where the session stands."""
     if attended.is_running:
-        await room.set_deadline(LOOK_DEADLINE, room.now)
+        await room.set_deadline(LOOK_DEADLINE, room.now + min(custom.look_every, _ON_ITS_WAY))
     else:
         await room.cancel_deadline(LOOK_DEADLINE)
     if attended.is_running and attended.class_ids:

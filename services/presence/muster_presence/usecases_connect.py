@@ -147,6 +147,8 @@ class Connections:
                 if not was_away:
                     _log.warning("leases_not_renewed", error=str(error))
                 was_away = True
+            except Exception:  # noqa: BLE001 - no fault may end what all streams rely on
+                _log.exception("leases_not_renewed")
 
     async def close(self) -> None:
         """Stop telling the index of streams that ended."""
