@@ -61,13 +61,22 @@ def packed_steps(steps: Iterable[Step]) -> bytes:
             flags += _WANTS_PRESENCE
         elif step.wants_line:
             flags += _WANTS_LINE
-        holder = step.holder if step.line is None else f"{step.holder} {step.line.key}"
+        line = "" if step.line is None else step.line.key
         flat += (step.verb, step.user_id, step.device_id, f"{step.sequence:020}", _SIGNS[step.is_away])
         if profile is None:
             flat += _AS_BEFORE
         else:
             flat += (_DIGITS[profile.role], profile.display_name, profile.participant_id)
-        flat += (sign, packed, key, _DIGITS[flags], holder, str(step.enter_ms), _DIGITS[step.cause])
+        flat += (
+            sign,
+            packed,
+            key,
+            _DIGITS[flags],
+            step.holder,
+            str(step.enter_ms),
+            _DIGITS[step.cause],
+            line,
+        )
     return pack(flat)
 
 

@@ -1,11 +1,11 @@
 -- ARGV after the head: an array in MessagePack, for each step: verb, user, device, sequence (20 digits), away, role
 -- (0: as before), name, seat, activity ('=' as before, '-' none, '+'), its message, its key, flags (1: it is shared,
 -- 2: friends see it, 4: the place is to be kept, 8: the presence is wanted, 16: the line is), holder, time of
--- entering, cause. Behind the holder and a space may stand the device's line.
+-- entering, cause, the device's line ('' as before).
 -- Returns {next due, presences and lines that were wanted, facts, outcome and time of entering of each step}.
 local TAKEN, LATE, ABSENT, TO_BE_KEPT = 0, 1, 2, 3
 local NONE = string.rep('0', 20)
-local STEP, KEEP_PLACE_MS = 15, 60000
+local STEP, KEEP_PLACE_MS = 16, 60000
 
 local function make_room(person)
     local total, least, least_id = 0, nil, nil
@@ -155,11 +155,8 @@ for at = 1, #said, STEP do
         is_away = said[at + 4] == '1', role = tonumber(said[at + 5]), name = said[at + 6], seat = said[at + 7],
         activity = said[at + 8], packed = said[at + 9], key = said[at + 10], is_shared = flags % 2 == 1,
         is_friendly = flags % 4 >= 2, keeps_place = flags % 8 >= 4, holder = said[at + 12],
+        line = said[at + 15] ~= '' and said[at + 15] or nil,
     }
-    local space = string.find(step.holder, ' ', 1, true)
-    if space then
-        step.holder, step.line = string.sub(step.holder, 1, space - 1), string.sub(step.holder, space + 1)
-    end
     local person = load_person(step.user_id)
     local is_known = says_nothing_new(person, step)
     local outcome = apply(person, step)

@@ -14,10 +14,11 @@
 -- they are here no (their number), shown (what others see of them), tally (what they count as) and lines (how
 -- many devices are on other channels than the main one).
 -- What friends alone see is friendly, absent for nothing: they are called when it changes.
--- A device has q (sequence), away, stale, gone, h (times by holder), n (holders to be told what it does), a (activity), k (its key), b (since
--- when), pub (whether it is shared), fr (whether friends see it wherever it is), said, left, kept (when it
--- was last said that its place is to be kept) and, unless all are as usual, l: its channel, after how many
--- milliseconds it is stale, and its grace, with colons between, and nothing for a usual one.
+-- A device has q (sequence), away, stale, gone, h (times by holder), n (holders to be told what it does),
+-- a (activity), k (its key), b (since when), pub (whether it is shared), fr (whether friends see it wherever
+-- it is), said, left, kept (when it was last said that its place is to be kept) and, unless all are as usual,
+-- l: its channel, after how many milliseconds it is stale, and its grace, with colons between, and nothing for
+-- a usual one.
 --
 -- ARGV begins with: now, scope (the contract's message), epoch for a new life, channel, channel of staff,
 -- stale after, grace, stream lease, memory, events to keep, milliseconds to keep the scope, channel of
