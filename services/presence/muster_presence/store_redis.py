@@ -11,7 +11,6 @@ from muster_kit.redis_scripts import Argument, answer, has_failed, run, run_all
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 
-from muster_presence.argument_pack import pack
 from muster_presence.model import Cause, Role, ScopeId, State, Step, Timing, Verb
 from muster_presence.model_channels import MAIN
 from muster_presence.scope_keys import SCHEMA, ScopeCommands, scope_script
@@ -33,6 +32,7 @@ from muster_presence.store_redis_steps import (
     Places,
     activity_of,
     lasts_ms,
+    packed_argument,
     packed_steps,
     results_of,
 )
@@ -119,7 +119,9 @@ class RedisPresence:
         now_ms = self._commands.now_ms()
         parts = list(_parts(devices, _DEVICES_A_SCRIPT))
         commands = [
-            self._commands.make(self._renew, scope, holder, pack(chain.from_iterable(part)), now_ms=now_ms)
+            self._commands.make(
+                self._renew, scope, holder, packed_argument(list(chain.from_iterable(part))), now_ms=now_ms
+            )
             for scope, part in parts
         ]
         due_ms = {scope.key: now_ms + lasts_ms(Verb.RENEW, None, self._timing) for scope in devices}

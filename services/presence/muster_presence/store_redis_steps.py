@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Final
 
+import msgpack
 from muster_kit.redis_scripts import answer
 from redis.asyncio import Redis
 
-from muster_presence.argument_pack import pack
 from muster_presence.model import Activity, Outcome, ScopeId, Step, Timing, Verb
 from muster_presence.model_channels import Line
 from muster_presence.scope_keys import KEEP_MS, bell_call, places_key
@@ -38,14 +38,15 @@ _FRIENDLY: Final = 2
 _KEEPS: Final = 4
 _WANTS_PRESENCE: Final = 8
 _WANTS_LINE: Final = 16
-_DIGITS: Final = [str(number) for number in range(32)]
-_SIGNS: Final = ("0", "1")
-_AS_BEFORE: Final = ("0", "", "")
+_AS_BEFORE: Final = (0, "", "")
+
+# Lua knows one kind of text.
+_PACKER: Final = msgpack.Packer(use_bin_type=False)
 
 
 def packed_steps(steps: Iterable[Step]) -> bytes:
     """Return steps of one scope as an argument of the script."""
-    flat: list[str | bytes] = []
+    flat: list[str | bytes | int] = []
     for step in steps:
         profile, activity = step.profile, step.activity
         sign, packed, key, flags = "-", b"", "", 0
@@ -61,23 +62,20 @@ def packed_steps(steps: Iterable[Step]) -> bytes:
             flags += _WANTS_PRESENCE
         elif step.wants_line:
             flags += _WANTS_LINE
-        line = "" if step.line is None else step.line.key
-        flat += (step.verb, step.user_id, step.device_id, f"{step.sequence:020}", _SIGNS[step.is_away])
+        flat += (step.verb, step.user_id, step.device_id, f"{step.sequence:020}", step.is_away)
         if profile is None:
             flat += _AS_BEFORE
         else:
-            flat += (_DIGITS[profile.role], profile.display_name, profile.participant_id)
-        flat += (
-            sign,
-            packed,
-            key,
-            _DIGITS[flags],
-            step.holder,
-            str(step.enter_ms),
-            _DIGITS[step.cause],
-            line,
-        )
-    return pack(flat)
+            flat += (profile.role, profile.display_name, profile.participant_id)
+        line = "" if step.line is None else step.line.key
+        flat += (sign, packed, key, flags, step.holder, step.enter_ms, step.cause, line)
+    return packed_argument(flat)
+
+
+def packed_argument(values: Sequence[str | bytes | int]) -> bytes:
+    """Return many values as one argument, which a script unpacks: the client packs arguments one by one."""
+    packed: bytes = _PACKER.pack(values)
+    return packed
 
 
 def activity_of(packed: bytes, key: bytes, audience: int) -> Activity | None:

@@ -149,10 +149,10 @@ end
 
 local said, reply, wanted = cmsgpack.unpack(ARGV[HEAD + 1]), {}, {}
 for at = 1, #said, STEP do
-    local flags = tonumber(said[at + 11])
+    local flags = said[at + 11]
     local step = {
         verb = said[at], user_id = said[at + 1], device_id = said[at + 2], sequence = said[at + 3],
-        is_away = said[at + 4] == '1', role = tonumber(said[at + 5]), name = said[at + 6], seat = said[at + 7],
+        is_away = said[at + 4], role = said[at + 5], name = said[at + 6], seat = said[at + 7],
         activity = said[at + 8], packed = said[at + 9], key = said[at + 10], is_shared = flags % 2 == 1,
         is_friendly = flags % 4 >= 2, keeps_place = flags % 8 >= 4, holder = said[at + 12],
         line = said[at + 15] ~= '' and said[at + 15] or nil,
@@ -165,8 +165,8 @@ for at = 1, #said, STEP do
         forget_past(person)
         save(step.user_id, person)
     elseif is_taken then
-        local cause = step.verb == 'leave' and tonumber(said[at + 14]) or VANISHED
-        settle(step.user_id, person, cause, tonumber(said[at + 13]))
+        local cause = step.verb == 'leave' and said[at + 14] or VANISHED
+        settle(step.user_id, person, cause, said[at + 13])
     end
     if flags >= 16 then
         local device = is_taken and person.d[step.device_id]
