@@ -52,7 +52,10 @@ async def muster_up(state: Path, *, workers: int = 1) -> AsyncIterator[Running]:
     It stops as well when this process dies, however that happens.
     """
     command = [MUSTER, "up", "--json", "--port", "0", "--state", state, "--workers", str(workers)]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    # Not measured, which would double what its workers cost for as long as it runs; those that other tests
+    # start are.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    environment = {**inherited, "PYTHONUNBUFFERED": "1"}
     launch = Launch(command, OURSELVES, signal.SIGTERM, environment, Path.cwd())
     process = await launch.spawn(stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None

@@ -11,7 +11,8 @@ from muster_presence.store_intervals import HistoryFilter, HistoryPlace
 from muster_presence.store_intervals_postgres import PostgresIntervals
 from sqlalchemy import event, text
 
-from tests.rpc.house import House
+from tests.conftest import TestStores
+from tests.rpc.house import prepare
 
 PAGE = 51
 MOST_READ = 600
@@ -66,21 +67,17 @@ READS = {
 
 
 @pytest.fixture(scope="module")
-async def long_history(house: House) -> AsyncIterator[Database]:
-    """A database of 40,000 stays that nobody else sees."""
-    admin = Database.open(house.urls.admin_url, pool_size=1)
+async def long_history(stores: TestStores) -> AsyncIterator[Database]:
+    """A database of 40,000 stays and no others, as the planner goes by what there is."""
+    urls = await stores.copy_of("house", prepare)
+    admin = Database.open(urls.admin_url, pool_size=1)
     async with admin.connection() as connection:
         await connection.execute(text(_STAYS), {"newest": NEWEST})
         await connection.execute(text("ANALYZE presence.presence_interval"))
         await connection.commit()
     yield admin
-    async with admin.connection() as connection:
-        await connection.execute(
-            text("DELETE FROM presence.presence_interval WHERE organization_id ~ '^org-[0-9]$'")
-        )
-        await connection.execute(text("ANALYZE presence.presence_interval"))
-        await connection.commit()
     await admin.close()
+    await stores.drop_database(urls)
 
 
 @pytest.mark.parametrize("what", READS)
