@@ -38,6 +38,13 @@ async def pings(redis: Redis) -> int:
     return int((await redis.info("commandstats")).get("cmdstat_ping", {"calls": 0})["calls"])
 
 
+async def put_back(redis: Redis, revocation: list[object]) -> None:
+    """Wait until Redis has been told of a revocation again; others tell it of theirs."""
+    async with asyncio.timeout(30):
+        while await redis.zscore(RECENT, json.dumps(revocation)) is None:
+            pass
+
+
 class Heard:
     """What a process is told of a room, one by one."""
 
@@ -139,9 +146,7 @@ async def test_what_redis_lost_is_known_to_who_starts_later(redis: Redis, room: 
             await Revocations(redis).revoke(room, "seat", generation)
             assert await heard.next() == (room, "seat", generation)
         await redis.delete(RECENT)
-        async with asyncio.timeout(30):
-            while not await redis.exists(RECENT):
-                pass
+        await put_back(redis, [room, "seat", 2])
     assert 0 < await redis.ttl(RECENT) <= timedelta(minutes=15).total_seconds() + 1
     async with hearing(Revocations(redis)) as later:
         assert is_revoked(later, seated(1, room=room))
@@ -157,10 +162,7 @@ async def test_what_redis_lost_is_told_although_more_is_there_than_was_lost(redi
         await redis.delete(RECENT)
         for generation in range(1, 4):
             await Revocations(redis).revoke(room, "other", generation)
-        lost = json.dumps([room, "seat", 2])
-        async with asyncio.timeout(30):
-            while await redis.zscore(RECENT, lost) is None:
-                pass
+        await put_back(redis, [room, "seat", 2])
 
 
 async def test_being_heard_again_keeps_nothing_longer(redis: Redis, room: str) -> None:
