@@ -16,7 +16,7 @@ from pathlib import Path
 import muster_stack.embedded.child as shim
 import pytest
 
-from tests.e2e.running import Running, muster_up
+from tests.e2e.running import Running, muster_up, untraced_environment
 
 MUSTER = [sys.executable, "-m", "muster_stack"]
 _PATIENCE_SECONDS = 60.0
@@ -38,7 +38,7 @@ class Up:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | environment,
+            env=untraced_environment() | environment,
         )
         # A test that waits for a line which never comes must end, too.
         self._guard = threading.Timer(_PATIENCE_SECONDS, self.process.kill)

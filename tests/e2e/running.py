@@ -45,6 +45,14 @@ class Running:
         return issue_service_token(secret, service=service, organization_id=organization)
 
 
+def untraced_environment() -> dict[str, str]:
+    """The environment of stacks that run for long or are started often: tracing costs them half as much again.
+
+    Those of `muster demo` and `muster serve` are traced.
+    """
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+
+
 @contextlib.asynccontextmanager
 async def muster_up(state: Path, *, workers: int = 1) -> AsyncIterator[Running]:
     """Run `muster up` on any free port until the block ends; it must stop cleanly then.
@@ -52,10 +60,7 @@ async def muster_up(state: Path, *, workers: int = 1) -> AsyncIterator[Running]:
     It stops as well when this process dies, however that happens.
     """
     command = [MUSTER, "up", "--json", "--port", "0", "--state", state, "--workers", str(workers)]
-    # Not measured, which would double what its workers cost for as long as it runs; those that other tests
-    # start are.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    environment = {**inherited, "PYTHONUNBUFFERED": "1"}
+    environment = {**untraced_environment(), "PYTHONUNBUFFERED": "1"}
     launch = Launch(command, OURSELVES, signal.SIGTERM, environment, Path.cwd())
     process = await launch.spawn(stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
