@@ -46,7 +46,7 @@ class Running:
 
 
 def untraced_environment() -> dict[str, str]:
-    """The environment of stacks that run for long or are started often: tracing costs them half as much again.
+    """The environment of stacks that run for long or are started often: tracing costs them half as much more.
 
     Those of `muster demo` and `muster serve` are traced.
     """
